@@ -1,0 +1,102 @@
+//! The collector over HTTP: one file per resource. Every answer passes [`observe`], which counts it and logs what an
+//! error kept private.
+
+mod auth;
+mod error;
+mod events;
+mod gaps;
+mod health;
+mod metrics;
+mod params;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
+
+use crate::config::{Config, MetricsAccess};
+use crate::store::Store;
+use auth::Tokens;
+use error::{ApiError, PrivateDetail};
+use metrics::Metrics;
+
+/// What the handlers share.
+pub(crate) struct App {
+    store: Arc<dyn Store>,
+    ingest_tokens: Tokens,
+    reader_tokens: Tokens,
+    metrics_access: MetricsAccess,
+    /// One permit for each batch between its headers and its answer.
+    ingest: Semaphore,
+    ingest_in_flight_max: usize,
+    metrics: Metrics,
+    started: Instant,
+}
+
+impl App {
+    pub(crate) fn new(config: &Config, store: Arc<dyn Store>) -> Self {
+        let readers = if config.reader_tokens.is_empty() { &config.tokens } else { &config.reader_tokens };
+        Self {
+            store,
+            ingest_tokens: Tokens::new(&config.tokens),
+            reader_tokens: Tokens::new(readers),
+            metrics_access: config.metrics_access,
+            ingest: Semaphore::new(config.ingest_in_flight_max),
+            ingest_in_flight_max: config.ingest_in_flight_max,
+            metrics: Metrics::default(),
+            started: Instant::now(),
+        }
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    fn ingest_in_flight(&self) -> usize {
+        self.ingest_in_flight_max.saturating_sub(self.ingest.available_permits())
+    }
+}
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let sender = || from_fn_with_state(Arc::clone(&app), auth::require_sender);
+    let reader = || from_fn_with_state(Arc::clone(&app), auth::require_reader);
+    let metrics = match app.metrics_access {
+        MetricsAccess::Reader => get(metrics::show).route_layer(reader()),
+        MetricsAccess::Anyone => get(metrics::show),
+    };
+    Router::new()
+        .route(
+            "/v1/events",
+            post(events::ingest).route_layer(sender()).merge(get(events::list).route_layer(reader())),
+        )
+        .route("/v1/events/{id}", get(events::one).route_layer(reader()))
+        .route("/v1/gaps", get(gaps::list).route_layer(reader()))
+        .route("/health", get(health::ready))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/health/detailed", get(health::detailed).route_layer(reader()))
+        .route("/health/db", get(health::db).route_layer(reader()))
+        .route("/metrics", metrics)
+        .fallback(async || ApiError::not_found("there is no such resource"))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(DefaultBodyLimit::max(events::BODY_BYTES_MAX))
+        .layer(from_fn_with_state(Arc::clone(&app), observe))
+        .with_state(app)
+}
+
+async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    let status = response.status().as_u16();
+    app.metrics.count_answer(status);
+    if let Some(PrivateDetail(detail)) = response.extensions_mut().remove() {
+        tracing::warn!(%method, path, status, detail, "request failed");
+    }
+    response
+}

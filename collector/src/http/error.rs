@@ -1,0 +1,121 @@
+//! The one error that clients see: a stable code, a message that helps, and nothing about the inside.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::store::StoreError;
+
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    /// Clients may depend on it; it never changes for the same reason.
+    code: &'static str,
+    message: String,
+    /// The query parameter at fault.
+    parameter: Option<Box<str>>,
+    hint: Option<Hint>,
+    detail: Option<Box<str>>,
+}
+
+/// What the client may do about it, as a header.
+#[derive(Debug)]
+enum Hint {
+    Challenge(&'static str),
+    RetryAfterS(&'static str),
+}
+
+/// What an error does not tell the client, on its way to the log.
+#[derive(Clone, Debug)]
+pub(crate) struct PrivateDetail(pub(crate) Box<str>);
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), parameter: None, hint: None, detail: None }
+    }
+
+    pub(crate) fn bad_parameter(parameter: &str, message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, "bad_parameter", message);
+        error.parameter = Some(parameter.into());
+        error
+    }
+
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_body", message)
+    }
+
+    pub(crate) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
+    pub(crate) fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not arrive in time")
+    }
+
+    pub(crate) fn unauthorized(challenge: &'static str) -> Self {
+        let message = "this needs an Authorization header with a valid Bearer token";
+        let mut error = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message);
+        error.hint = Some(Hint::Challenge(challenge));
+        error
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this resource has no such method")
+    }
+
+    pub(crate) fn busy() -> Self {
+        let message = "too many batches are being stored; send this one again";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message);
+        error.hint = Some(Hint::RetryAfterS("1"));
+        error
+    }
+
+    pub(crate) fn unavailable(detail: impl Into<Box<str>>) -> Self {
+        let message = "the event store does not answer; nothing was acknowledged, try again";
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);
+        error.hint = Some(Hint::RetryAfterS("5"));
+        error.detail = Some(detail.into());
+        error
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::unavailable(error.to_string())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Body {
+            error: Content,
+        }
+        #[derive(Serialize)]
+        struct Content {
+            code: &'static str,
+            message: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            parameter: Option<Box<str>>,
+        }
+        let error = Content { code: self.code, message: self.message, parameter: self.parameter };
+        let mut response = (self.status, Json(Body { error })).into_response();
+        let hint = match self.hint {
+            Some(Hint::Challenge(challenge)) => Some((header::WWW_AUTHENTICATE, challenge)),
+            Some(Hint::RetryAfterS(seconds)) => Some((header::RETRY_AFTER, seconds)),
+            None => None,
+        };
+        if let Some((name, value)) = hint {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        if let Some(detail) = self.detail {
+            response.extensions_mut().insert(PrivateDetail(detail));
+        }
+        response
+    }
+}

@@ -1,0 +1,176 @@
+//! `/v1/events`: taking batches in, giving events out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use super::App;
+use super::error::ApiError;
+use super::params::{Params, RawQuery};
+use crate::domain::{ACTIONS, Filter, Outcome, Page, Received, VERDICTS, indexed};
+use crate::store::Batch;
+
+/// What became of a batch. It is sent only after everything in it is on disk.
+#[derive(Debug, Serialize)]
+pub(crate) struct IngestReport {
+    accepted: usize,
+    duplicates: usize,
+    quarantined: Vec<Quarantined>,
+}
+
+#[derive(Debug, Serialize)]
+struct Quarantined {
+    index: usize,
+    reason: String,
+}
+
+pub(crate) async fn ingest(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Json<IngestReport>, ApiError> {
+    // Before the body is read, so that the permits bound memory too.
+    let _permit = app.ingest.try_acquire().map_err(|_| ApiError::busy())?;
+    let begun = Instant::now();
+    let body = body(request).await?;
+    let elements: Arc<[Received]> = read_batch(&body)?.into();
+    let batch = Batch { received_ms: now_ms(), elements: Arc::clone(&elements) };
+    let outcomes = match timeout(APPEND_WAIT, app.store.append(batch)).await {
+        Ok(outcomes) => outcomes?,
+        Err(_) => return Err(ApiError::unavailable("the writer took too long")),
+    };
+    app.metrics.count_batch(&elements, &outcomes, begun.elapsed());
+    let report = IngestReport::of(outcomes);
+    tracing::debug!(
+        accepted = report.accepted,
+        duplicates = report.duplicates,
+        quarantined = report.quarantined.len(),
+        "batch stored"
+    );
+    if !report.quarantined.is_empty() {
+        tracing::warn!(quarantined = report.quarantined.len(), "a batch had events that were set aside");
+    }
+    Ok(Json(report))
+}
+
+pub(crate) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Result<Response, ApiError> {
+    let page = app.store.list(filter(Params::read(query)?)?).await?;
+    Ok(json(page_text(&page)))
+}
+
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let none = || ApiError::not_found("there is no event with this id");
+    let Path(id) = id.map_err(|_| none())?;
+    app.store.event(id).await?.map(json).ok_or_else(none)
+}
+
+impl IngestReport {
+    fn of(outcomes: Vec<Outcome>) -> Self {
+        let mut report = Self { accepted: 0, duplicates: 0, quarantined: Vec::new() };
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            match outcome {
+                Outcome::Accept => report.accepted += 1,
+                Outcome::Duplicate => report.duplicates += 1,
+                Outcome::Quarantine { reason } => report.quarantined.push(Quarantined { index, reason }),
+            }
+        }
+        report
+    }
+}
+
+async fn body(request: Request) -> Result<Bytes, ApiError> {
+    match timeout(BODY_WAIT, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(ApiError::too_large(format!("the body is larger than {BODY_BYTES_MAX} bytes")))
+        }
+        Ok(Err(_)) => Err(ApiError::malformed("the body ended early")),
+        Err(_) => Err(ApiError::too_slow()),
+    }
+}
+
+fn read_batch(body: &[u8]) -> Result<Vec<Received>, ApiError> {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        events: Vec<&'a RawValue>,
+    }
+    // Serde would also read a struct from an array, field by field.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::malformed("expected an object {\"events\": [...]}, at line 1"));
+    }
+    let Body { events } = serde_json::from_slice(body).map_err(|error| {
+        // The category and place, not serde's text: that may quote the body, and this reaches logs of senders.
+        let place = format!("line {} column {}", error.line(), error.column());
+        match error.classify() {
+            serde_json::error::Category::Data => {
+                ApiError::malformed(format!("expected an object {{\"events\": [...]}}, at {place}"))
+            }
+            _ => ApiError::malformed(format!("the body is not JSON, at {place}")),
+        }
+    })?;
+    if events.len() > EVENTS_MAX {
+        let found = events.len();
+        return Err(ApiError::too_large(format!("the batch has {found} events, limit {EVENTS_MAX}")));
+    }
+    Ok(events.into_iter().map(|event| Received::read(event.get())).collect())
+}
+
+fn filter(mut params: Params) -> Result<Filter, ApiError> {
+    let before = match params.text("before")? {
+        Some(text) => {
+            let not_ours = || ApiError::bad_parameter("before", "before is not a cursor that was given out");
+            Some(text.parse().map_err(|()| not_ours())?)
+        }
+        None => None,
+    };
+    let filter = Filter {
+        limit: params.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT),
+        before,
+        verdict: params.one_of("verdict", &VERDICTS)?,
+        action: params.one_of("action", &ACTIONS)?,
+        route: params.text("route")?.as_deref().map(indexed),
+        rule: params.text("rule")?.as_deref().map(indexed),
+        vm: params.text("vm")?,
+        request_id: params.text("request_id")?.as_deref().map(indexed),
+        since_ms: params.number("since_ms", 0..=i64::MAX)?,
+        until_ms: params.number("until_ms", 0..=i64::MAX)?,
+    };
+    params.done()?;
+    Ok(filter)
+}
+
+/// Bodies are JSON already and go out as they came in.
+fn page_text(page: &Page) -> String {
+    let next = page.next.map_or("null".to_owned(), |cursor| format!("\"{cursor}\""));
+    format!("{{\"events\":[{}],\"next\":{next}}}", page.bodies.join(","))
+}
+
+fn json(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(crate) const BODY_BYTES_MAX: usize = 4 << 20;
+const EVENTS_MAX: usize = 1_000;
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+/// A permit is held meanwhile, so a stalled sender must not keep it for long.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+/// Longer than the store waits for a lock, shorter than a filter waits for its answer again and again.
+const APPEND_WAIT: Duration = Duration::from_secs(15);

@@ -1,0 +1,75 @@
+//! Query parameters, each known by name: what is unknown, repeated or unreadable is refused, because a filter that is
+//! silently ignored answers another question than the one that was asked.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+
+use super::error::ApiError;
+
+pub(crate) type RawQuery = Result<Query<Vec<(String, String)>>, QueryRejection>;
+
+/// The parameters that were given and not yet taken.
+pub(crate) struct Params(BTreeMap<String, String>);
+
+impl Params {
+    pub(crate) fn read(query: RawQuery) -> Result<Self, ApiError> {
+        let Query(pairs) =
+            query.map_err(|_| ApiError::bad_parameter("", "the query string cannot be read"))?;
+        let mut params = BTreeMap::new();
+        for (name, value) in pairs {
+            if let Some(_first) = params.insert(name.clone(), value) {
+                return Err(ApiError::bad_parameter(&name, format!("{name} is given more than once")));
+            }
+        }
+        Ok(Self(params))
+    }
+
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
+        match self.0.remove(name) {
+            Some(value) if value.is_empty() => {
+                Err(ApiError::bad_parameter(name, format!("{name} is empty; leave it out instead")))
+            }
+            value => Ok(value),
+        }
+    }
+
+    pub(crate) fn number<T: FromStr + PartialOrd + Display>(
+        &mut self,
+        name: &str,
+        allowed: RangeInclusive<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        match text.parse() {
+            Ok(number) if allowed.contains(&number) => Ok(Some(number)),
+            _ => {
+                let (min, max) = allowed.into_inner();
+                Err(ApiError::bad_parameter(
+                    name,
+                    format!("{name} is not a whole number from {min} to {max}"),
+                ))
+            }
+        }
+    }
+
+    pub(crate) fn one_of(&mut self, name: &str, words: &[&str]) -> Result<Option<String>, ApiError> {
+        match self.text(name)? {
+            Some(word) if !words.contains(&word.as_str()) => {
+                Err(ApiError::bad_parameter(name, format!("{name} is not one of {}", words.join(", "))))
+            }
+            word => Ok(word),
+        }
+    }
+
+    /// Call last: whatever was not taken is not known.
+    pub(crate) fn done(self) -> Result<(), ApiError> {
+        match self.0.into_keys().next() {
+            Some(name) => Err(ApiError::bad_parameter(&name, "there is no such parameter")),
+            None => Ok(()),
+        }
+    }
+}

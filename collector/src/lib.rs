@@ -1,0 +1,129 @@
+//! The collector: takes audit events from the filters, keeps them durably and exactly once, answers questions
+//! about them.
+//!
+//! [`serve`] is the whole of it for a program; [`Collector`] separates binding from running, for whoever needs the
+//! address first. `domain` holds the words, `store` keeps events (one file per database), `http` speaks to clients;
+//! each knows only those before it.
+//!
+//! Invariant: an event that was acknowledged is on disk. The collector never sits on the path of a proxied request,
+//! so when it cannot keep that promise it answers 503 and the filter tries again.
+#![forbid(unsafe_code)]
+
+mod config;
+mod domain;
+mod http;
+mod store;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+pub use config::{Config, MetricsAccess};
+
+use http::App;
+use store::SqliteStore;
+
+/// Binds and serves until `shutdown` is ready and what was in flight is finished.
+pub async fn serve(config: Config, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    Collector::bind(config).await?.run(shutdown).await
+}
+
+/// A collector that has opened its database and its port, and answers nobody yet.
+pub struct Collector {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    app: Arc<App>,
+    drain_max: Duration,
+}
+
+impl Collector {
+    pub async fn bind(config: Config) -> Result<Self, Error> {
+        config.check().map_err(Error::config)?;
+        let store = SqliteStore::open(&config.database).await.map_err(|error| {
+            Error(Kind::Database { path: config.database.clone(), reason: error.to_string() })
+        })?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|source| Error(Kind::Bind { listen: config.listen, source }))?;
+        let local_addr = listener.local_addr().map_err(|error| Error(Kind::Serve(error)))?;
+        let app = Arc::new(App::new(&config, Arc::new(store)));
+        tracing::info!(address = %local_addr, database = %config.database.display(), "collector is bound");
+        Ok(Self { listener, local_addr, app, drain_max: config.drain_max })
+    }
+
+    /// The address that was really bound, also for port 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `shutdown` is ready; then takes no more connections, lets requests finish for at most
+    /// [`Config::drain_max`], writes what is queued and closes the database.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        let (stopping, stopped) = oneshot::channel();
+        let server = axum::serve(self.listener, http::router(Arc::clone(&self.app)))
+            .with_graceful_shutdown(async move {
+                shutdown.await;
+                let _ = stopping.send(());
+            })
+            .into_future();
+        let overdue = async {
+            // The sender goes away unsent only if the server ended by itself, and then this is not waited for.
+            let _ = stopped.await;
+            tokio::time::sleep(self.drain_max).await;
+        };
+        let served = tokio::select! {
+            served = pin!(server) => served.map_err(|error| Error(Kind::Serve(error))),
+            () = overdue => {
+                tracing::warn!("requests were still in flight at the end of the drain");
+                Ok(())
+            }
+        };
+        let closed = match tokio::time::timeout(self.drain_max, self.app.store().close()).await {
+            Ok(closed) => closed.map_err(|error| Error(Kind::Close(error.to_string()))),
+            Err(_) => Err(Error(Kind::Close("the writer did not finish in time".to_owned()))),
+        };
+        tracing::info!("collector has stopped");
+        served.and(closed)
+    }
+}
+
+impl std::fmt::Debug for Collector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collector").field("local_addr", &self.local_addr).finish_non_exhaustive()
+    }
+}
+
+/// Why the collector could not start, or did not stop well.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(Kind);
+
+impl Error {
+    fn config(reason: String) -> Self {
+        Self(Kind::Config(reason))
+    }
+
+    /// Whether the configuration is at fault, rather than the machine.
+    pub fn is_config(&self) -> bool {
+        matches!(self.0, Kind::Config(_))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Kind {
+    #[error("collector configuration: {0}")]
+    Config(String),
+    #[error("cannot use the database {}: {reason}", path.display())]
+    Database { path: std::path::PathBuf, reason: String },
+    #[error("cannot listen on {listen}: {source}")]
+    Bind { listen: SocketAddr, source: std::io::Error },
+    #[error("serving ended: {0}")]
+    Serve(std::io::Error),
+    #[error("the database did not close: {0}")]
+    Close(String),
+}

@@ -1,0 +1,219 @@
+//! Events in one SQLite file: one connection that writes, a few that read.
+//!
+//! The journal is a WAL with `synchronous=FULL`, so a commit has been flushed to disk when it returns. SQLite has one
+//! writer at a time; a single task that commits everything that is waiting turns one flush per batch into one flush
+//! for all of them.
+
+mod read;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use super::{Answer, Batch, Store, StoreError};
+use crate::domain::{Counts, Filter, GapsPage, GapsQuery, Outcome, Page};
+use write::{Job, Writer};
+
+#[derive(Debug)]
+pub(crate) struct SqliteStore {
+    file: Arc<DatabaseFile>,
+    readers: SqlitePool,
+    jobs: mpsc::Sender<Job>,
+    write_failed: Arc<AtomicBool>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteStore {
+    /// Opens or creates the file and brings its tables up to date.
+    pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
+        create_private(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_WAIT)
+            .foreign_keys(true);
+        let mut connection = write::connect(&options).await?;
+        sqlx::migrate!("migrations/sqlite")
+            .run(&mut connection)
+            .await
+            .map_err(|error| StoreError(error.to_string()))?;
+        let file = Arc::new(DatabaseFile::of(path)?);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .acquire_timeout(READ_WAIT)
+            .connect_with(options.clone().create_if_missing(false).pragma("query_only", "ON"))
+            .await?;
+        let (jobs, queue) = mpsc::channel(QUEUED_BATCHES_MAX);
+        let write_failed = Arc::new(AtomicBool::new(false));
+        let writer = Writer::new(options, connection, Arc::clone(&file), Arc::clone(&write_failed));
+        let writer = Mutex::new(Some(tokio::spawn(writer.run(queue))));
+        Ok(Self { file, readers, jobs, write_failed, writer })
+    }
+}
+
+impl Store for SqliteStore {
+    fn append(&self, batch: Batch) -> Answer<'_, Vec<Outcome>> {
+        Box::pin(write::append(&self.jobs, batch))
+    }
+
+    fn list(&self, filter: Filter) -> Answer<'_, Page> {
+        Box::pin(within(READ_WAIT, async move { read::list(&self.readers, &filter).await }))
+    }
+
+    fn event(&self, id: String) -> Answer<'_, Option<String>> {
+        Box::pin(within(READ_WAIT, async move { read::event(&self.readers, &id).await }))
+    }
+
+    fn gaps(&self, query: GapsQuery) -> Answer<'_, GapsPage> {
+        Box::pin(within(READ_WAIT, async move { read::gaps(&self.readers, &query).await }))
+    }
+
+    fn counts(&self) -> Answer<'_, Counts> {
+        Box::pin(within(READ_WAIT, read::counts(&self.readers)))
+    }
+
+    fn ping(&self) -> Answer<'_, ()> {
+        Box::pin(within(PING_WAIT, async move {
+            self.file.check()?;
+            read::ping(&self.readers).await?;
+            if self.write_failed.load(Ordering::Relaxed) {
+                write::append(&self.jobs, Batch { received_ms: 0, elements: Arc::new([]) }).await?;
+            }
+            Ok(())
+        }))
+    }
+
+    fn backlog(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let Some(writer) = self.writer.lock().await.take() else { return Ok(()) };
+            // A writer that is gone already has nothing left to write.
+            let _ = self.jobs.send(Job::Close).await;
+            let ended = writer.await.map_err(|error| StoreError(format!("the writer ended badly: {error}")));
+            self.readers.close().await;
+            ended
+        })
+    }
+}
+
+/// The file as it was when it was opened. SQLite goes on writing happily into a file that was deleted or replaced
+/// under it, and what is written there is lost; nothing may be acknowledged then.
+#[derive(Debug)]
+pub(crate) struct DatabaseFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl DatabaseFile {
+    fn of(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { path: path.to_owned(), identity: identity(path)? })
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        match identity(&self.path)? == self.identity {
+            true => Ok(()),
+            false => Err(StoreError(format!("{} is not the file that was opened", self.path.display()))),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path).map_err(|error| at(path, &error))?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Where a file has no number, only its absence can be noticed.
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
+    std::fs::metadata(path).map(|_| (0, 0)).map_err(|error| at(path, &error))
+}
+
+/// Makes the file readable by its owner only, if it is not there yet; SQLite gives the WAL the same mode.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop).map_err(|error| at(path, &error))
+}
+
+fn at(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError(format!("{}: {error}", path.display()))
+}
+
+async fn within<T>(
+    wait: Duration,
+    answer: impl Future<Output = Result<T, StoreError>> + Send,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(wait, answer).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError(format!("no answer in {} ms", wait.as_millis()))),
+    }
+}
+
+const READERS_MAX: u32 = 4;
+const QUEUED_BATCHES_MAX: usize = 256;
+/// How long to wait for another process that holds the write lock (a backup, a second collector by mistake).
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+const READ_WAIT: Duration = Duration::from_secs(10);
+/// Shorter than the usual deadline of a probe would be useless, longer would look like a hang.
+const PING_WAIT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::suite;
+
+    #[tokio::test]
+    async fn sqlite_keeps_the_contract_of_a_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut n = 0;
+        suite::run(async || {
+            n += 1;
+            SqliteStore::open(&folder.path().join(format!("{n}.db"))).await.unwrap()
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_replaced_file_stops_every_acknowledgement_and_a_new_start_recovers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.db");
+        let store = SqliteStore::open(&path).await.unwrap();
+        assert!(store.ping().await.is_ok());
+        std::fs::rename(&path, folder.path().join("away.db")).unwrap();
+        assert!(store.ping().await.is_err());
+        assert!(store.append(suite::batch(&[suite::event("a", 1)])).await.is_err());
+        std::fs::rename(folder.path().join("away.db"), &path).unwrap();
+        assert!(store.ping().await.is_ok());
+        assert_eq!(store.append(suite::batch(&[suite::event("a", 1)])).await.unwrap(), [Outcome::Accept]);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn only_the_owner_may_read_the_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.db");
+        let store = SqliteStore::open(&path).await.unwrap();
+        store.append(suite::batch(&[suite::event("a", 1)])).await.unwrap();
+        for name in ["events.db", "events.db-wal"] {
+            let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Who may do what.
+
+use crate::support::{Folder, TOKEN, config, start};
+use sentinel_collector::MetricsAccess;
+
+#[tokio::test]
+async fn every_resource_but_the_brief_health_needs_a_token() {
+    let folder = Folder::new();
+    let running = folder.start().await;
+    let valid = format!("Bearer {TOKEN}");
+    let lower_case = format!("bearer {TOKEN}");
+    let longer = format!("Bearer {TOKEN}x");
+    let shorter = valid.strip_suffix('s').unwrap().to_owned();
+    let basic = format!("Basic {TOKEN}");
+    for (method, path, open) in [
+        ("POST", "/v1/events", false),
+        ("GET", "/v1/events", false),
+        ("GET", "/v1/events/a-1", false),
+        ("GET", "/v1/gaps", false),
+        ("GET", "/health/detailed", false),
+        ("GET", "/health/db", false),
+        ("GET", "/metrics", false),
+        ("GET", "/health", true),
+        ("GET", "/health/live", true),
+        ("GET", "/health/ready", true),
+    ] {
+        for (authorization, allowed) in [
+            (None, open),
+            (Some(""), open),
+            (Some("Bearer"), open),
+            (Some("Bearer "), open),
+            (Some(longer.as_str()), open),
+            (Some(shorter.as_str()), open),
+            (Some(basic.as_str()), open),
+            (Some(lower_case.as_str()), true),
+            (Some(valid.as_str()), true),
+        ] {
+            let client = running.client.with_authorization(authorization);
+            let answer = client.send(method, path, b"{\"events\":[]}").await;
+            assert_eq!(answer.status != 401, allowed, "{method} {path} with {authorization:?}: {answer:?}");
+            assert_eq!(answer.status == 401, answer.has_header("www-authenticate: bearer"), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn senders_and_readers_can_be_different_people() {
+    let folder = Folder::new();
+    let mut config = config(&folder.database());
+    config.tokens.push("another-sender".to_owned());
+    config.reader_tokens = vec!["only-a-reader".to_owned()];
+    let running = start(config).await;
+    for (token, sends, reads) in [
+        (TOKEN, 200, 401),
+        ("another-sender", 200, 401),
+        ("only-a-reader", 401, 200),
+        ("nobody-at-all", 401, 401),
+    ] {
+        let client = running.client.with_token(token);
+        assert_eq!(client.post("{\"events\":[]}").await.status, sends, "{token}");
+        assert_eq!(client.get("/v1/events").await.status, reads, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_can_be_opened_to_anyone() {
+    let folder = Folder::new();
+    let mut config = config(&folder.database());
+    config.metrics_access = MetricsAccess::Anyone;
+    let running = start(config).await;
+    assert_eq!(running.client.with_authorization(None).get("/metrics").await.status, 200);
+    assert_eq!(running.client.with_authorization(None).get("/v1/gaps").await.status, 401);
+}
+
+#[tokio::test]
+async fn there_is_no_collector_without_a_token() {
+    let folder = Folder::new();
+    let mut config = config(&folder.database());
+    config.tokens.clear();
+    let error = sentinel_collector::Collector::bind(config).await.unwrap_err();
+    assert!(error.is_config(), "{error}");
+}

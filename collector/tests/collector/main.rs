@@ -1,0 +1,11 @@
+//! The collector as its clients see it: through HTTP on a real socket, with a fresh database for each test.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report, also in the helpers that tests share")]
+#![expect(clippy::indexing_slicing, reason = "an index that is not there fails the test, as it should")]
+
+mod support;
+
+mod auth;
+mod durability;
+mod ingest;
+mod operate;
+mod read;

@@ -1,0 +1,193 @@
+//! A collector on a free port and a client of a few lines.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use sentinel_collector::{Collector, Config, Error};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) const TOKEN: &str = "a-token-for-tests";
+
+/// Serves until it is stopped, or the test's runtime ends.
+pub(crate) struct Running {
+    pub(crate) client: Client,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<(), Error>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) address: SocketAddr,
+    authorization: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+pub(crate) struct Folder(TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.0.path().join("events.db")
+    }
+
+    pub(crate) async fn start(&self) -> Running {
+        start(config(&self.database())).await
+    }
+}
+
+pub(crate) fn config(database: &Path) -> Config {
+    Config::new(SocketAddr::from(([127, 0, 0, 1], 0)), database, vec![TOKEN.to_owned()])
+}
+
+pub(crate) async fn start(config: Config) -> Running {
+    let collector = Collector::bind(config).await.unwrap();
+    let client = Client { address: collector.local_addr(), authorization: None }.with_token(TOKEN);
+    let (stop, stopped) = oneshot::channel();
+    let served = tokio::spawn(collector.run(async {
+        if stopped.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }));
+    Running { client, stop, served }
+}
+
+impl Running {
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.served.await.unwrap().unwrap();
+    }
+}
+
+impl Client {
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self { address, authorization: None }.with_token(TOKEN)
+    }
+
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        self.with_authorization(Some(&format!("Bearer {token}")))
+    }
+
+    pub(crate) fn with_authorization(&self, value: Option<&str>) -> Self {
+        Self { address: self.address, authorization: value.map(str::to_owned) }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, b"").await
+    }
+
+    /// An answer that must be 200, as JSON.
+    pub(crate) async fn json(&self, path: &str) -> Value {
+        self.get(path).await.ok()
+    }
+
+    pub(crate) async fn post(&self, body: &str) -> Answer {
+        self.send("POST", "/v1/events", body.as_bytes()).await
+    }
+
+    pub(crate) async fn ingest(&self, events: &[Value]) -> Value {
+        self.post(&json!({ "events": events }).to_string()).await.ok()
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let head = self.head(method, path, body.len());
+        // A server that refuses early closes while we still write; its answer is there nevertheless.
+        let _ = socket.write_all(head.as_bytes()).await;
+        let _ = socket.write_all(body).await;
+        read_answer(socket).await
+    }
+
+    pub(crate) fn head(&self, method: &str, path: &str, body_bytes: usize) -> String {
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: collector\r\nconnection: close\r\ncontent-length: {body_bytes}\r\n"
+        );
+        if let Some(value) = &self.authorization {
+            head += &format!("authorization: {value}\r\n");
+        }
+        head + "\r\n"
+    }
+}
+
+pub(crate) async fn read_answer(mut socket: TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 16 * 1024];
+    // Until the end, or a reset after the answer.
+    while let Ok(n @ 1..) = socket.read(&mut chunk).await {
+        bytes.extend_from_slice(&chunk[..n]);
+    }
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{self:?}");
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        let body: Value = serde_json::from_str(&self.body).unwrap();
+        assert_eq!(body["error"]["code"], code);
+        assert!(!body["error"]["message"].as_str().unwrap().is_empty());
+        body["error"].clone()
+    }
+
+    pub(crate) fn has_header(&self, line: &str) -> bool {
+        self.head.lines().any(|found| found.starts_with(line))
+    }
+}
+
+/// An event with every field of the contract.
+pub(crate) fn event(vm: &str, seq: i64) -> Value {
+    json!({
+        "schema": "sentinel.event/1", "id": format!("{vm}-{seq}"), "vm": vm, "seq": seq,
+        "time_ms": 1_790_000_000_000_i64 + seq, "request_id": format!("req-{vm}-{seq}"), "session_id": null,
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "route": "chat", "profile": "default", "method": "POST",
+        "host": "api.example", "path": "/v1/chat/completions", "verdict": "clean", "action": "allow", "would": null,
+        "score": 0.25, "direction": "request", "findings": [],
+        "receipt": {"request": {"bytes": 120, "scanned": 80, "structural": 40, "gaps": []}, "response": null},
+        "policy": "0123abcd", "packs": [], "status": 200, "latency_us": {"request": 120, "response": 0},
+        "sizes": {"request": 120, "response": 0}, "degraded": null
+    })
+}
+
+pub(crate) fn finding(rule: &str) -> Value {
+    let (family, _) = rule.split_once('/').unwrap();
+    json!({"rule": rule, "version": 1, "family": family, "channel": "user", "direction": "request",
+           "start": 10, "end": 42, "score": 0.9})
+}
+
+/// The ids of all events that match, newest first, collected page by page.
+pub(crate) async fn walk(client: &Client, query: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut before = String::new();
+    loop {
+        let page = client.json(&format!("/v1/events?{query}{before}")).await;
+        ids.extend(
+            page["events"].as_array().unwrap().iter().map(|event| event["id"].as_str().unwrap().to_owned()),
+        );
+        match page["next"].as_str() {
+            Some(next) => before = format!("&before={next}"),
+            None => return ids,
+        }
+    }
+}

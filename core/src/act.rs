@@ -1,0 +1,7 @@
+//! From a decision to bytes: replacing spans, and answering in the words of the provider.
+
+pub(crate) mod mask;
+pub(crate) mod reply;
+mod splice;
+
+pub(crate) use splice::{Edit, splice};

@@ -1,0 +1,129 @@
+//! The plugin configuration: what an operator writes into `WasmPlugin.spec.pluginConfig` or into the `configuration`
+//! of an Envoy filter.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+};
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::Policy;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PluginConfig {
+    /// Missing: the safe built-in policy.
+    pub policy: Policy,
+    pub collector: Option<CollectorConfig>,
+    /// What happens to guarded traffic where the guard cannot do its work.
+    pub fail: Fail,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fail {
+    /// Refused with 503.
+    #[default]
+    Closed,
+    /// Forwarded, with as much of the inspection as is left, and recorded.
+    Open,
+}
+
+/// Where events go.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectorConfig {
+    /// Name of the Envoy cluster.
+    pub cluster: String,
+    #[serde(default = "default_path")]
+    pub path: String,
+    #[serde(default = "default_authority")]
+    pub authority: String,
+    pub token: String,
+    /// Events in one call.
+    #[serde(default = "default_batch")]
+    pub batch: u32,
+    /// Events that wait in one VM; the oldest give way and are counted.
+    #[serde(default = "default_max_buffer")]
+    pub max_buffer: u32,
+    #[serde(default = "default_flush_ms")]
+    pub flush_ms: u32,
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u32,
+}
+
+impl fmt::Debug for CollectorConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The token stays out of every log.
+        f.debug_struct("CollectorConfig").field("cluster", &self.cluster).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Why a configuration is refused. Names the field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl PluginConfig {
+    /// An empty text is a configuration, too: the built-in policy, no collector.
+    pub fn parse(text: &[u8]) -> Result<Self, ConfigError> {
+        if text.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        let config: Self =
+            serde_json::from_slice(text).map_err(|e| ConfigError(format!("plugin configuration: {e}")))?;
+        config.check().map_err(|(field, reason)| ConfigError(format!("plugin configuration: {field}: {reason}")))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let Some(collector) = &self.collector else { return Ok(()) };
+        let within = |field, value: u32, min: u32, max: u32| match (min..=max).contains(&value) {
+            true => Ok(()),
+            false => Err((field, format!("is {value}, expected {min} to {max}"))),
+        };
+        if collector.cluster.is_empty() {
+            return Err(("collector.cluster", "is empty, expected the name of an Envoy cluster".to_string()));
+        }
+        if !collector.path.starts_with('/') {
+            return Err(("collector.path", format!("is {:?}, expected a path", collector.path)));
+        }
+        within("collector.batch", collector.batch, 1, 1000)?;
+        within("collector.max_buffer", collector.max_buffer, 1, 100_000)?;
+        within("collector.flush_ms", collector.flush_ms, 10, 60_000)?;
+        within("collector.timeout_ms", collector.timeout_ms, 10, 60_000)
+    }
+}
+
+fn default_path() -> String {
+    "/v1/events".into()
+}
+
+fn default_authority() -> String {
+    "sentinel-collector".into()
+}
+
+const fn default_batch() -> u32 {
+    100
+}
+
+const fn default_max_buffer() -> u32 {
+    2_000
+}
+
+const fn default_flush_ms() -> u32 {
+    1_000
+}
+
+const fn default_timeout_ms() -> u32 {
+    5_000
+}

@@ -1,0 +1,178 @@
+//! From hits and gaps to one decision.
+//!
+//! Risk: the scores of the attack findings of one channel are combined as independent evidence,
+//! `1 - Π(1 - score)`, strongest first, and the riskiest channel counts. Every finding records by how much it
+//! moved its channel. Only plain arithmetic is used, so a score is the same to the last bit on every target.
+//! Then policy: thresholds, rule actions and gap actions each name an action, and the strictest wins.
+
+use alloc::{string::String, vec::Vec};
+
+use sentinel_model::Channel;
+
+use crate::{
+    action::{Action, Direction, Verdict},
+    detect::{Hit, RuleInfo},
+    finding::Finding,
+    policy::{Mode, Profile, RuleAction},
+    receipt::{Gap, GapReason},
+    span::Span,
+    text::Form,
+};
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Decision {
+    pub(crate) verdict: Verdict,
+    /// What is done.
+    pub(crate) action: Action,
+    /// What enforcing would have done, where the mode held it back.
+    pub(crate) would: Option<Action>,
+    pub(crate) score: f32,
+    pub(crate) findings: Vec<Finding>,
+    /// Spans to replace if the action is [`Action::Mask`].
+    pub(crate) masks: Vec<Mask>,
+    /// Gaps that policy did not simply allow.
+    pub(crate) gaps: Vec<GapReason>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mask {
+    pub(crate) span: Span,
+    pub(crate) form: Form,
+    /// `CARD` for `pii/card`: what the placeholder is named after.
+    pub(crate) entity: String,
+}
+
+pub(crate) fn decide(
+    profile: &Profile,
+    direction: Direction,
+    rules: &[RuleInfo],
+    hits: &[Hit],
+    gaps: &[Gap],
+) -> Decision {
+    let mut decision = Decision::default();
+    let mut wanted = Action::Allow;
+    let mut used: Vec<Used<'_>> = hits.iter().filter_map(|hit| Used::new(profile, rules, hit)).collect();
+    // Strongest first, ties in the order of the body: the explanation does not depend on how detectors are listed.
+    used.sort_by(|a, b| {
+        b.rule.score.total_cmp(&a.rule.score).then(a.hit.span.cmp(&b.hit.span)).then(a.rule.id.cmp(&b.rule.id))
+    });
+    let mut calm = [1.0_f32; Channel::ALL.len()];
+    for used in &used {
+        let Used { hit, rule, action } = used;
+        let mut moved = 0.0;
+        match action {
+            RuleAction::Off | RuleAction::Monitor => {}
+            RuleAction::Score if rule.family.is_attack() => {
+                if let Some(calm) = calm.get_mut(hit.segment.channel as usize) {
+                    moved = *calm * rule.score;
+                    *calm -= moved;
+                }
+            }
+            RuleAction::Score | RuleAction::Tag => wanted = wanted.max(Action::Tag),
+            RuleAction::Mask => {
+                wanted = wanted.max(Action::Mask);
+                decision.masks.push(Mask::of(hit, rule));
+            }
+            RuleAction::Block => wanted = Action::Block,
+        }
+        if let Some(verdict) = used.verdict() {
+            decision.verdict = decision.verdict.max(verdict);
+            decision.score = decision.score.max(rule.score);
+        }
+        decision.findings.push(used.finding(direction, moved));
+    }
+    for channel in Channel::ALL {
+        let risk = 1.0 - calm.get(channel as usize).copied().unwrap_or(1.0);
+        let thresholds = profile.thresholds(channel);
+        decision.score = decision.score.max(risk);
+        if risk >= thresholds.block {
+            wanted = Action::Block;
+            decision.verdict = Verdict::Malicious;
+        } else if risk >= thresholds.tag {
+            wanted = wanted.max(Action::Tag);
+            decision.verdict = decision.verdict.max(Verdict::Suspicious);
+        }
+    }
+    wanted = wanted.max(decision.weigh_gaps(profile, direction, gaps));
+    decision.act(profile.mode, wanted);
+    decision
+}
+
+/// A hit whose rule this profile uses.
+struct Used<'a> {
+    hit: &'a Hit,
+    rule: &'a RuleInfo,
+    action: RuleAction,
+}
+
+impl<'a> Used<'a> {
+    fn new(profile: &Profile, rules: &'a [RuleInfo], hit: &'a Hit) -> Option<Self> {
+        let rule = rules.get(usize::from(hit.rule.0))?;
+        let action = profile.rule_action(&rule.id, rule.family);
+        (rule.level <= profile.level && action != RuleAction::Off).then_some(Self { hit, rule, action })
+    }
+
+    /// What the finding says by itself. An attack that only raises the score says nothing before the thresholds do.
+    fn verdict(&self) -> Option<Verdict> {
+        match (self.action, self.rule.family.is_attack()) {
+            (RuleAction::Off | RuleAction::Monitor, _) | (RuleAction::Score, true) => None,
+            (RuleAction::Block, true) => Some(Verdict::Malicious),
+            (_, true) => Some(Verdict::Suspicious),
+            (_, false) => Some(Verdict::Sensitive),
+        }
+    }
+
+    fn finding(&self, direction: Direction, moved: f32) -> Finding {
+        Finding {
+            rule: self.rule.id.clone(),
+            version: self.rule.version,
+            family: self.rule.family,
+            channel: self.hit.segment.channel,
+            direction,
+            start: self.hit.span.start,
+            end: self.hit.span.end,
+            score: self.rule.score,
+            moved,
+            shadow: self.action == RuleAction::Monitor,
+        }
+    }
+}
+
+impl Mask {
+    fn of(hit: &Hit, rule: &RuleInfo) -> Self {
+        let name = rule.id.rsplit('/').next().unwrap_or("DATA");
+        Self { span: hit.span, form: hit.segment.form, entity: name.to_ascii_uppercase().replace('-', "_") }
+    }
+}
+
+impl Decision {
+    fn weigh_gaps(&mut self, profile: &Profile, direction: Direction, gaps: &[Gap]) -> Action {
+        let mut wanted = Action::Allow;
+        for gap in gaps {
+            let action = Action::from(profile.gap_action(direction, gap.reason));
+            wanted = wanted.max(action);
+            if action > Action::Allow {
+                self.verdict = self.verdict.max(Verdict::Incomplete);
+                if !self.gaps.contains(&gap.reason) {
+                    self.gaps.push(gap.reason);
+                }
+            }
+        }
+        wanted
+    }
+
+    fn act(&mut self, mode: Mode, wanted: Action) {
+        // A rule that is only recorded still makes the exchange one that was monitored.
+        let recorded = if self.findings.is_empty() { Action::Allow } else { Action::Monitor };
+        match mode {
+            Mode::Enforce => self.action = wanted.max(recorded),
+            Mode::Monitor => {
+                self.action = if wanted > Action::Allow { Action::Monitor } else { recorded };
+                self.would = (wanted > Action::Allow).then_some(wanted);
+            }
+        }
+        if self.action != Action::Mask {
+            self.masks.clear();
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! From segments to hits. Each detector reads the folded view of one segment and says where it saw what.
+
+pub(crate) mod card;
+pub(crate) mod patterns;
+
+pub use patterns::PatternSet;
+
+use alloc::{string::String, vec::Vec};
+
+use sentinel_model::{Channel, Family};
+
+use crate::{
+    action::Direction,
+    receipt::{Gap, GapReason},
+    span::Span,
+    text::View,
+    traffic::{Extraction, Segment, default_channel},
+};
+
+/// Hits beyond this are not recorded one by one; the rest of the body becomes a `budget` gap.
+const HITS_MAX: usize = 1024;
+
+/// Comparisons of one word with another that one direction of an exchange may cost: about 3 ms in a proxy's VM
+/// (`cargo xtask bench core`), so that no callback stalls the worker's other connections.
+const WORK_MAX: u32 = 400_000;
+
+/// What a rule is, as far as a decision needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RuleInfo {
+    pub(crate) id: String,
+    pub(crate) version: u32,
+    pub(crate) family: Family,
+    pub(crate) level: u8,
+    pub(crate) score: f32,
+}
+
+/// Index into the engine's list of [`RuleInfo`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RuleIdx(pub(crate) u16);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Hit {
+    pub(crate) rule: RuleIdx,
+    pub(crate) segment: Segment,
+    /// Bytes of the body.
+    pub(crate) span: Span,
+}
+
+/// What is left of the work that one direction may cost.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    work: u32,
+}
+
+impl Budget {
+    pub(crate) fn spend(&mut self, work: u32) -> bool {
+        self.work = self.work.saturating_sub(work);
+        self.work > 0
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.work == 0
+    }
+}
+
+/// Where hits go, with the segment they belong to.
+#[derive(Debug)]
+pub(crate) struct Hits {
+    list: Vec<Hit>,
+    pub(crate) budget: Budget,
+}
+
+impl Hits {
+    pub(crate) fn push(&mut self, rule: RuleIdx, segment: Segment, span: Span) {
+        if self.list.len() == HITS_MAX {
+            self.budget.work = 0;
+            return;
+        }
+        self.list.push(Hit { rule, segment, span });
+    }
+
+}
+
+/// One way of finding things. Reads the view, never the body.
+pub(crate) trait Detector: core::fmt::Debug + Send + Sync {
+    fn detect(&self, segment: Segment, view: &mut View, hits: &mut Hits);
+}
+
+/// Runs every detector over every segment, in order. When the budget is spent the rest of the body is a gap:
+/// the receipt never claims what was not looked at.
+pub(crate) fn detect(detectors: &[&dyn Detector], body: &[u8], extraction: &mut Extraction) -> Vec<Hit> {
+    let mut view = View::default();
+    let mut hits = Hits { list: Vec::new(), budget: Budget { work: WORK_MAX } };
+    let whole = core::str::from_utf8(body).ok();
+    for segment in &extraction.segments {
+        // Segments of a body that is not UTF-8 as a whole are its readable stretches.
+        let text = match whole {
+            Some(body) => body.get(segment.span.range()),
+            None => core::str::from_utf8(segment.span.of(body)).ok(),
+        };
+        let Some(text) = text else { continue };
+        view.fold(text, segment.span.start, segment.form);
+        for detector in detectors {
+            detector.detect(*segment, &mut view, &mut hits);
+        }
+        if hits.budget.is_spent() {
+            let rest = Span { start: segment.span.start, end: Span::whole(body.len()).end };
+            extraction.gaps.push(Gap::new(GapReason::Budget, rest));
+            break;
+        }
+    }
+    hits.list
+}
+
+/// Rule ids that a pack matches in a plain text, for tests of packs.
+pub fn scan_text(patterns: &PatternSet, channel: Option<Channel>, text: &str) -> Vec<String> {
+    let channel = channel.unwrap_or_else(|| default_channel(Direction::Request));
+    let segment = Segment { channel, span: Span::whole(text.len()), form: crate::text::Form::Text };
+    let mut extraction = Extraction { segments: Vec::from([segment]), gaps: Vec::new() };
+    detect(&[patterns], text.as_bytes(), &mut extraction).iter().map(|hit| patterns.rule_id(hit.rule).into()).collect()
+}

@@ -1,0 +1,107 @@
+//! The engine: a policy, the compiled rules and the detectors. Built once, then only read; every exchange and
+//! every worker shares it.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use crate::{
+    action::{Action, Direction, Verdict},
+    decide::{Decision, decide},
+    detect::{Detector, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet},
+    event::PackId,
+    finding::Finding,
+    hash,
+    policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile},
+    receipt::Receipt,
+    span::Span,
+    traffic::{Format, extract},
+};
+
+pub type EngineError = PolicyError;
+
+#[derive(Debug)]
+pub struct Engine {
+    policy: Policy,
+    policy_hash: String,
+    default_profile: Profile,
+    patterns: Arc<PatternSet>,
+    card: CardDetector,
+    rules: Vec<RuleInfo>,
+}
+
+/// What one body came to.
+#[derive(Debug)]
+pub(crate) struct Inspection {
+    pub(crate) decision: Decision,
+    pub(crate) receipt: Receipt,
+}
+
+/// The outcome of [`Engine::scan`]: what the `sentinel scan` command prints.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Scan {
+    pub verdict: Verdict,
+    pub action: Action,
+    pub score: f32,
+    pub findings: Vec<Finding>,
+    pub receipt: Receipt,
+}
+
+impl Engine {
+    /// Checks the policy against the rules that exist. `patterns` are shared, since they are large and the same
+    /// for every policy of one process.
+    pub fn new(policy: Policy, patterns: Arc<PatternSet>) -> Result<Self, EngineError> {
+        let mut rules: Vec<RuleInfo> = patterns.rule_infos().cloned().collect();
+        let card = CardDetector { rule: RuleIdx(rules.len() as u16) };
+        rules.push(CardDetector::rule_info());
+        policy.check(rules.iter().map(|rule| rule.id.as_str()))?;
+        let text = serde_json::to_string(&policy).unwrap_or_default();
+        let default_profile = policy.profile(DEFAULT_PROFILE).cloned().unwrap_or_default();
+        Ok(Self { policy_hash: hash::sha256_hex(text.as_bytes()), default_profile, policy, patterns, card, rules })
+    }
+
+    /// Judges one body by itself, as `sentinel scan` does.
+    pub fn scan(&self, profile: &str, direction: Direction, format: Format, body: &[u8]) -> Option<Scan> {
+        let Inspection { decision, receipt } = self.inspect(self.profile(profile)?, direction, format, body);
+        let Decision { verdict, action, score, findings, .. } = decision;
+        Some(Scan { verdict, action, score, findings, receipt })
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Names the exact policy in every event.
+    pub fn policy_hash(&self) -> &str {
+        &self.policy_hash
+    }
+
+    pub fn packs(&self) -> &[PackId] {
+        self.patterns.packs()
+    }
+
+    /// The profile of that name; the default one exists always.
+    pub(crate) fn profile(&self, name: &str) -> Option<&Profile> {
+        match name {
+            DEFAULT_PROFILE => Some(&self.default_profile),
+            _ => self.policy.profile(name),
+        }
+    }
+
+    pub(crate) fn default_profile(&self) -> &Profile {
+        &self.default_profile
+    }
+
+    pub(crate) fn inspect(
+        &self,
+        profile: &Profile,
+        direction: Direction,
+        format: Format,
+        body: &[u8],
+    ) -> Inspection {
+        let mut extraction = extract(format, direction, body);
+        let detectors: [&dyn Detector; 2] = [self.patterns.as_ref(), &self.card];
+        let hits = detect(&detectors, body, &mut extraction);
+        let decision = decide(profile, direction, &self.rules, &hits, &extraction.gaps);
+        let scanned: Vec<Span> = extraction.segments.iter().map(|segment| segment.span).collect();
+        Inspection { decision, receipt: Receipt::account(body.len(), &scanned, extraction.gaps) }
+    }
+}

@@ -1,0 +1,81 @@
+//! The event `sentinel.event/1`: one per exchange, with the receipt, and never the text that was seen.
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    action::{Action, Direction, Verdict},
+    finding::Finding,
+    receipt::{GapReason, Receipt},
+};
+
+pub const SCHEMA: &str = "sentinel.event/1";
+
+/// An event lists at most this many findings, the first ones; `findings_total` counts all.
+pub const FINDINGS_LISTED_MAX: usize = 64;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub schema: String,
+    /// `<vm>-<seq>`: unique, and a missing number is provable.
+    pub id: String,
+    pub vm: String,
+    pub seq: u64,
+    pub time_ms: u64,
+    pub request_id: Option<String>,
+    pub trace_id: Option<String>,
+    pub route: Option<String>,
+    pub profile: Option<String>,
+    pub method: String,
+    pub host: String,
+    /// Without the query, which may carry secrets.
+    pub path: String,
+    pub verdict: Verdict,
+    pub action: Action,
+    /// In monitor mode: what enforcing would have done.
+    pub would: Option<Action>,
+    /// The direction that decided.
+    pub direction: Direction,
+    pub score: f32,
+    pub findings: Vec<Finding>,
+    pub findings_total: u32,
+    /// Gaps that policy did not simply allow.
+    pub gaps: Vec<GapReason>,
+    pub receipt: Receipts,
+    pub policy: String,
+    pub packs: Vec<PackId>,
+    /// Status that the client got, where it is known.
+    pub status: Option<u16>,
+    pub latency_us: Latency,
+    /// What does not work as configured, such as a refused configuration.
+    pub degraded: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipts {
+    pub request: Receipt,
+    /// Missing when the exchange ended before a response.
+    pub response: Option<Receipt>,
+}
+
+/// Time from the first to the last byte of a direction that was held, waiting for the sender included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    pub request: u64,
+    pub response: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackId {
+    pub name: String,
+    pub version: u32,
+    pub hash: String,
+}
+
+/// Who numbers events. The host gives each VM a name of its own and counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventId<'a> {
+    pub vm: &'a str,
+    pub seq: u64,
+}

@@ -1,0 +1,575 @@
+//! One HTTP exchange as a state machine: headers and chunks in, [`Step`]s out, one [`Event`] at the end.
+//!
+//! Both directions go through the same states:
+//!
+//! ```text
+//!  Idle ──headers──▶ Holding ──end of body──▶ Done        the body is read, judged, then released or refused
+//!            └─────▶ Passing(reason) ────────▶ Done        not read; every byte is counted under that gap
+//! ```
+//!
+//! Invariants: nothing of a held direction is released before its verdict; after a reply no step follows; the
+//! event cannot be had without the receipts, and the receipts account for every byte that went on.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+
+use crate::{
+    act::{mask, reply, splice},
+    action::{Action, Direction, Verdict},
+    config::Fail,
+    decide::{Decision, decide},
+    engine::{Engine, Inspection},
+    event::{self, Event, EventId, Latency, Receipts},
+    finding::Finding,
+    http::{self, Headers},
+    policy::{AcceptEncoding, Profile},
+    receipt::{Gap, GapReason, Receipt},
+    span::Span,
+    step::{Body, HeaderEdit, Reply, Step, Steps, Time},
+    traffic::Format,
+};
+
+/// Longer names from the wire are cut in events; they are for people to recognise, not to be replayed.
+const NAME_BYTES_MAX: usize = 256;
+
+/// Whether the host can keep headers back while the body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderHold {
+    Works,
+    /// Not seen to work yet. A request finds out; a response is not risked, since nothing would tell that it hangs.
+    Unproven,
+    /// Headers that are held never get their body: Envoy without `allow_on_headers_stop_iteration`.
+    Missing,
+}
+
+#[derive(Debug)]
+pub struct Exchange {
+    engine: Arc<Engine>,
+    header_hold: HeaderHold,
+    fail: Fail,
+    meta: Meta,
+    request: Side,
+    response: Side,
+    replied: bool,
+    outcome: Outcome,
+    degraded: Option<String>,
+}
+
+/// What the request said about itself; hosts do not repeat it later.
+#[derive(Debug, Default)]
+struct Meta {
+    request_id: Option<String>,
+    trace_id: Option<String>,
+    route: Option<String>,
+    profile: Option<String>,
+    method: String,
+    host: String,
+    path: String,
+    status: Option<u16>,
+}
+
+#[derive(Debug)]
+struct Side {
+    state: State,
+    /// Bytes held, when they came in more than one piece.
+    held: Vec<u8>,
+    format: Format,
+    headers: HeaderState,
+    receipt: Receipt,
+    began: Time,
+    ended: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Holding,
+    Passing(GapReason),
+    Done,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeaderState {
+    Held,
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    pub verdict: Verdict,
+    pub action: Action,
+    pub score: f32,
+    pub findings: &'a [Finding],
+}
+
+/// Both directions together: the stricter one decides.
+#[derive(Debug, Default)]
+struct Outcome {
+    decision: Decision,
+    direction: Option<Direction>,
+}
+
+impl Exchange {
+    pub fn new(engine: Arc<Engine>, header_hold: HeaderHold, fail: Fail, now: Time) -> Self {
+        Self {
+            engine,
+            header_hold,
+            fail,
+            meta: Meta::default(),
+            request: Side::new(now),
+            response: Side::new(now),
+            replied: false,
+            outcome: Outcome::default(),
+            degraded: None,
+        }
+    }
+
+    /// `profile` is the host's choice for this route (route metadata); it goes before the route's own.
+    pub fn request_headers(
+        &mut self,
+        headers: &Headers<'_>,
+        profile: Option<&str>,
+        end: bool,
+        now: Time,
+        steps: &mut Steps,
+    ) {
+        self.request.begin(headers, now);
+        self.meta.read(headers);
+        self.choose_profile(headers, profile);
+        let mut edits = forged_headers(headers);
+        if !self.is_guarded() {
+            self.push_headers(edits, steps);
+            return self.pass(Direction::Request, GapReason::NotGuarded, end, steps);
+        }
+        let response = self.profile().response;
+        if response.guard && response.accept_encoding == AcceptEncoding::Strip {
+            edits.push(HeaderEdit::remove("accept-encoding"));
+        }
+        self.push_headers(edits, steps);
+        if is_upgrade(headers) {
+            return self.gap(Direction::Request, GapReason::Upgrade, end, steps);
+        }
+        self.open(Direction::Request, headers, end, steps);
+    }
+
+    pub fn request_body(&mut self, chunk: &[u8], end: bool, now: Time, steps: &mut Steps) {
+        self.body(Direction::Request, chunk, end, now, steps);
+    }
+
+    /// Trailers end the body; some hosts say so in no other way.
+    pub fn request_trailers(&mut self, now: Time, steps: &mut Steps) {
+        self.body(Direction::Request, &[], true, now, steps);
+    }
+
+    pub fn response_headers(&mut self, headers: &Headers<'_>, end: bool, now: Time, steps: &mut Steps) {
+        if self.replied {
+            return;
+        }
+        self.meta.status = headers.text(":status").and_then(|status| status.parse().ok());
+        self.response.begin(headers, now);
+        if !self.is_guarded() || !self.profile().response.guard {
+            return self.pass(Direction::Response, GapReason::NotGuarded, end, steps);
+        }
+        match response_gap(headers, self.meta.status) {
+            Some(reason) => self.gap(Direction::Response, reason, end, steps),
+            None => self.open(Direction::Response, headers, end, steps),
+        }
+    }
+
+    pub fn response_body(&mut self, chunk: &[u8], end: bool, now: Time, steps: &mut Steps) {
+        self.body(Direction::Response, chunk, end, now, steps);
+    }
+
+    pub fn response_trailers(&mut self, now: Time, steps: &mut Steps) {
+        self.body(Direction::Response, &[], true, now, steps);
+    }
+
+    /// A held request got its body.
+    pub fn header_hold_works(&mut self) {
+        self.header_hold = HeaderHold::Works;
+    }
+
+    /// Whether the bytes of this direction are read. Where they are not, [`Exchange::passed`] counts them, and a
+    /// host need not copy them.
+    pub fn reads(&self, direction: Direction) -> bool {
+        let side = match direction {
+            Direction::Request => &self.request,
+            Direction::Response => &self.response,
+        };
+        side.state == State::Holding
+    }
+
+    /// Bytes of a direction that is not read went on.
+    pub fn passed(&mut self, direction: Direction, bytes: usize, now: Time) {
+        let side = self.side_mut(direction);
+        side.ended = now;
+        if let State::Passing(reason) = side.state {
+            side.receipt.forward_unscanned(reason, bytes);
+        }
+    }
+
+    /// What has been decided so far, for access logs and other filters.
+    pub fn standing(&self) -> Standing<'_> {
+        let Decision { verdict, action, score, findings, .. } = &self.outcome.decision;
+        Standing { verdict: *verdict, action: *action, score: *score, findings }
+    }
+
+    /// The host found out that held headers never get their body. What is held goes on by [`Fail`].
+    pub fn header_hold_missing(&mut self, steps: &mut Steps) {
+        self.header_hold = HeaderHold::Missing;
+        for direction in [Direction::Request, Direction::Response] {
+            let side = self.side_mut(direction);
+            if side.state == State::Holding && side.headers == HeaderState::Held {
+                self.hold_headers(direction, steps);
+            }
+        }
+    }
+
+    /// A host call that the exchange depends on failed, such as reading or replacing the body.
+    pub fn host_failed(&mut self, direction: Direction, what: &str, steps: &mut Steps) {
+        if self.replied {
+            return;
+        }
+        self.degraded = Some(format!("host: {what}"));
+        self.gap(direction, GapReason::DetectorError, false, steps);
+    }
+
+    /// The one event of this exchange. Consumes it: there is no other way to end, and none without the receipts.
+    pub fn finish(self, id: EventId<'_>, now: Time, degraded: Option<&str>) -> Event {
+        let Self { engine, meta, request, response, outcome, .. } = self;
+        let Outcome { decision, direction } = outcome;
+        let mut findings = decision.findings;
+        let findings_total = u32::try_from(findings.len()).unwrap_or(u32::MAX);
+        findings.truncate(event::FINDINGS_LISTED_MAX);
+        Event {
+            schema: event::SCHEMA.to_string(),
+            id: format!("{}-{}", id.vm, id.seq),
+            vm: id.vm.to_string(),
+            seq: id.seq,
+            time_ms: now.millis(),
+            request_id: meta.request_id,
+            trace_id: meta.trace_id,
+            route: meta.route,
+            profile: meta.profile,
+            method: meta.method,
+            host: meta.host,
+            path: meta.path,
+            verdict: decision.verdict,
+            action: decision.action,
+            would: decision.would,
+            direction: direction.unwrap_or(Direction::Request),
+            score: decision.score,
+            findings,
+            findings_total,
+            gaps: decision.gaps,
+            latency_us: Latency { request: request.latency(), response: response.latency() },
+            receipt: Receipts {
+                response: (response.state != State::Idle).then_some(response.receipt),
+                request: request.receipt,
+            },
+            policy: engine.policy_hash().to_string(),
+            packs: engine.packs().to_vec(),
+            status: meta.status,
+            degraded: self.degraded.or_else(|| degraded.map(String::from)),
+        }
+    }
+
+    fn choose_profile(&mut self, headers: &Headers<'_>, chosen_by_host: Option<&str>) {
+        let route = self.engine.policy().route(headers);
+        self.meta.route = route.map(|route| route.name.clone());
+        let Some(route) = route.filter(|route| route.guard) else { return };
+        let name = match chosen_by_host {
+            Some(name) if self.engine.profile(name).is_some() => name,
+            Some(unknown) => {
+                self.degraded = Some(format!("route metadata names the unknown profile {unknown:?}"));
+                &route.profile
+            }
+            None => &route.profile,
+        };
+        self.meta.profile = Some(name.to_string());
+    }
+
+    fn is_guarded(&self) -> bool {
+        self.meta.profile.is_some()
+    }
+
+    fn profile(&self) -> &Profile {
+        let named = self.meta.profile.as_deref().and_then(|name| self.engine.profile(name));
+        named.unwrap_or_else(|| self.engine.default_profile())
+    }
+
+    /// A body that will be read, unless its headers already say that it cannot be.
+    fn open(&mut self, direction: Direction, headers: &Headers<'_>, end: bool, steps: &mut Steps) {
+        let limit = u64::from(self.profile().limits.body_bytes);
+        if end {
+            self.pass(direction, GapReason::NotGuarded, end, steps);
+        } else if http::is_encoded(headers) {
+            self.gap(direction, GapReason::Encoding, end, steps);
+        } else if http::content_length(headers).is_some_and(|length| length > limit) {
+            self.gap(direction, GapReason::Size, end, steps);
+        } else {
+            self.side_mut(direction).state = State::Holding;
+            self.hold_headers(direction, steps);
+        }
+    }
+
+    fn hold_headers(&mut self, direction: Direction, steps: &mut Steps) {
+        match (self.header_hold, self.fail, direction) {
+            (HeaderHold::Works, ..) | (HeaderHold::Unproven, _, Direction::Request) => steps.push(Step::Hold),
+            (HeaderHold::Unproven, _, Direction::Response) => self.release_headers_first(direction, steps),
+            (HeaderHold::Missing, Fail::Closed, Direction::Request) => {
+                self.degraded = Some(NO_HEADER_HOLD.to_string());
+                let reply = reply::unavailable(NO_HEADER_HOLD, self.meta.request_id.as_deref());
+                self.refuse(direction, reply, Receipt::default(), steps);
+            }
+            (HeaderHold::Missing, ..) => {
+                self.degraded = Some(NO_HEADER_HOLD.to_string());
+                self.release_headers_first(direction, steps);
+            }
+        }
+    }
+
+    /// The body is still held back and judged; only its length is not known in advance any more.
+    fn release_headers_first(&mut self, direction: Direction, steps: &mut Steps) {
+        self.side_mut(direction).headers = HeaderState::Gone;
+        steps.push(Step::Headers(Vec::from([HeaderEdit::remove("content-length")])));
+        steps.push(Step::Release(Body::AsReceived));
+    }
+
+    fn body(&mut self, direction: Direction, chunk: &[u8], end: bool, now: Time, steps: &mut Steps) {
+        if self.replied {
+            return;
+        }
+        let limit = self.profile().limits.body_bytes as usize;
+        let side = self.side_mut(direction);
+        side.ended = now;
+        match side.state {
+            State::Idle | State::Done => steps.push(Step::Release(Body::AsReceived)),
+            State::Passing(reason) => {
+                side.receipt.forward_unscanned(reason, chunk.len());
+                steps.push(Step::Release(Body::AsReceived));
+            }
+            State::Holding if side.held.len() + chunk.len() > limit => {
+                let forwarded = side.held.len() + chunk.len();
+                side.held = Vec::new();
+                side.receipt.forward_unscanned(GapReason::Size, forwarded);
+                self.gap(direction, GapReason::Size, end, steps);
+            }
+            State::Holding if !end => {
+                side.held.extend_from_slice(chunk);
+                steps.push(Step::Hold);
+            }
+            State::Holding if side.held.is_empty() => self.judge(direction, chunk, steps),
+            State::Holding => {
+                let mut whole = core::mem::take(&mut side.held);
+                whole.extend_from_slice(chunk);
+                self.judge(direction, &whole, steps);
+            }
+        }
+    }
+
+    /// The whole body is here: inspect it and act.
+    fn judge(&mut self, direction: Direction, body: &[u8], steps: &mut Steps) {
+        let format = self.side_mut(direction).format;
+        let Inspection { decision, receipt } = self.engine.inspect(self.profile(), direction, format, body);
+        if decision.action == Action::Block {
+            let reply = reply::blocked(&decision, direction, self.meta.request_id.as_deref());
+            self.note(direction, decision);
+            return self.refuse(direction, reply, receipt, steps);
+        }
+        let masked = (decision.action == Action::Mask).then(|| splice(body, &mask::edits(body, &decision.masks)));
+        let side = self.side_mut(direction);
+        side.receipt = receipt;
+        side.state = State::Done;
+        let mut edits = tag_headers(&decision);
+        if let Some(masked) = &masked {
+            edits.push(HeaderEdit::set("content-length", masked.len()));
+        }
+        if side.headers == HeaderState::Held {
+            self.push_headers(edits, steps);
+        }
+        self.side_mut(direction).headers = HeaderState::Gone;
+        steps.push(Step::Release(masked.map_or(Body::AsReceived, Body::Replaced)));
+        self.note(direction, decision);
+    }
+
+    /// A body, or the rest of one, that cannot be read. Policy decides whether it goes on.
+    fn gap(&mut self, direction: Direction, reason: GapReason, end: bool, steps: &mut Steps) {
+        let gap = Gap::new(reason, Span::default());
+        let decision = decide(self.profile(), direction, &[], &[], &[gap]);
+        if decision.action == Action::Block {
+            let reply = reply::blocked(&decision, direction, self.meta.request_id.as_deref());
+            self.note(direction, decision);
+            let receipt = core::mem::take(&mut self.side_mut(direction).receipt);
+            return self.refuse(direction, reply, receipt, steps);
+        }
+        if self.side_mut(direction).headers == HeaderState::Held {
+            self.push_headers(tag_headers(&decision), steps);
+        }
+        self.note(direction, decision);
+        self.pass(direction, reason, end, steps);
+    }
+
+    fn pass(&mut self, direction: Direction, reason: GapReason, end: bool, steps: &mut Steps) {
+        let side = self.side_mut(direction);
+        side.state = if end { State::Done } else { State::Passing(reason) };
+        side.headers = HeaderState::Gone;
+        steps.push(Step::Release(Body::AsReceived));
+    }
+
+    /// Answers instead of forwarding. A response whose headers have gone can only get another body.
+    fn refuse(&mut self, direction: Direction, reply: Reply, receipt: Receipt, steps: &mut Steps) {
+        let side = self.side_mut(direction);
+        side.receipt = receipt;
+        side.held = Vec::new();
+        side.state = State::Done;
+        if direction == Direction::Response && side.headers == HeaderState::Gone {
+            steps.push(Step::Release(Body::Replaced(reply.body)));
+            return;
+        }
+        self.meta.status = Some(reply.status);
+        self.replied = true;
+        steps.push(Step::Reply(reply));
+    }
+
+    fn push_headers(&self, edits: Vec<HeaderEdit>, steps: &mut Steps) {
+        if !edits.is_empty() {
+            steps.push(Step::Headers(edits));
+        }
+    }
+
+    fn note(&mut self, direction: Direction, decision: Decision) {
+        self.outcome.add(direction, decision);
+    }
+
+    fn side_mut(&mut self, direction: Direction) -> &mut Side {
+        match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        }
+    }
+}
+
+impl Side {
+    fn new(now: Time) -> Self {
+        Self {
+            state: State::Idle,
+            held: Vec::new(),
+            format: Format::Auto,
+            headers: HeaderState::Held,
+            receipt: Receipt::default(),
+            began: now,
+            ended: now,
+        }
+    }
+
+    fn begin(&mut self, headers: &Headers<'_>, now: Time) {
+        self.format = Format::of_headers(headers);
+        self.began = now;
+        self.ended = now;
+    }
+
+    fn latency(&self) -> u64 {
+        self.ended.micros_since(self.began)
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, direction: Direction, next: Decision) {
+        let ours = &mut self.decision;
+        if self.direction.is_none() || (next.action, next.verdict) > (ours.action, ours.verdict) {
+            self.direction = Some(direction);
+        }
+        ours.action = ours.action.max(next.action);
+        ours.would = ours.would.max(next.would);
+        ours.verdict = ours.verdict.max(next.verdict);
+        ours.score = ours.score.max(next.score);
+        ours.findings.extend(next.findings);
+        ours.gaps.extend(next.gaps);
+        ours.gaps.sort_unstable();
+        ours.gaps.dedup();
+    }
+}
+
+impl Meta {
+    fn read(&mut self, headers: &Headers<'_>) {
+        let path = headers.value(":path").unwrap_or_default();
+        let path = path.split(|b| *b == b'?').next().unwrap_or_default();
+        self.path = name_of(path);
+        self.method = name_of(headers.value(":method").unwrap_or_default());
+        self.host = name_of(headers.value(":authority").or_else(|| headers.value("host")).unwrap_or_default());
+        self.request_id = headers.value("x-request-id").map(name_of);
+        self.trace_id = headers.text("traceparent").and_then(|value| value.split('-').nth(1)).map(String::from);
+    }
+}
+
+/// A name from the wire for people to read: text, bounded.
+fn name_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.get(..NAME_BYTES_MAX).unwrap_or(bytes)).into_owned()
+}
+
+/// Our own headers, sent by a client: the next hop must not take them for a verdict of ours.
+fn forged_headers(headers: &Headers<'_>) -> Vec<HeaderEdit> {
+    let ours = headers.iter().filter_map(|(name, _)| core::str::from_utf8(name).ok());
+    let mut names: Vec<String> =
+        ours.map(str::to_ascii_lowercase).filter(|name| name.starts_with(HEADER_PREFIX)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(|name| HeaderEdit::Remove(name.into())).collect()
+}
+
+fn tag_headers(decision: &Decision) -> Vec<HeaderEdit> {
+    const RULES_LISTED_MAX: usize = 8;
+    if decision.action < Action::Tag {
+        return Vec::new();
+    }
+    let mut rules: Vec<&str> = decision.findings.iter().map(|finding| finding.rule.as_str()).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    rules.truncate(RULES_LISTED_MAX);
+    let mut edits = Vec::from([
+        HeaderEdit::set("x-sentinel-verdict", decision.verdict.name()),
+        HeaderEdit::set("x-sentinel-action", decision.action.name()),
+        HeaderEdit::set("x-sentinel-score", decision.score),
+    ]);
+    if !rules.is_empty() {
+        edits.push(HeaderEdit::set("x-sentinel-rules", rules.join(",")));
+    }
+    if decision.verdict == Verdict::Incomplete {
+        let gaps: Vec<&str> = decision.gaps.iter().map(|reason| reason.name()).collect();
+        edits.push(HeaderEdit::set("x-sentinel-gaps", gaps.join(",")));
+    }
+    edits
+}
+
+fn is_upgrade(headers: &Headers<'_>) -> bool {
+    let connection = headers.values("connection").any(|value| {
+        value.split(|b| *b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    });
+    let connect = headers.value(":method").is_some_and(|method| method.eq_ignore_ascii_case(b"CONNECT"));
+    connect || (connection && headers.value("upgrade").is_some())
+}
+
+/// Responses that this version forwards without reading them.
+fn response_gap(headers: &Headers<'_>, status: Option<u16>) -> Option<GapReason> {
+    if status == Some(101) {
+        return Some(GapReason::Upgrade);
+    }
+    let media_type = headers.text("content-type").map(http::media_type)?.to_ascii_lowercase();
+    match media_type.as_str() {
+        "text/event-stream" | "application/x-ndjson" | "application/ndjson" | "application/jsonl" => {
+            Some(GapReason::Stream)
+        }
+        t if t.starts_with("image/") => Some(GapReason::Image),
+        t if t.starts_with("audio/") => Some(GapReason::Audio),
+        t if t.starts_with("video/") || t == "application/octet-stream" => Some(GapReason::BinaryPart),
+        _ => None,
+    }
+}
+
+const HEADER_PREFIX: &str = "x-sentinel-";
+const NO_HEADER_HOLD: &str = "allow_on_headers_stop_iteration is not set";

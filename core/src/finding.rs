@@ -1,0 +1,26 @@
+//! One thing that a detector found, in words that can be stored and shown: never the matched text itself.
+
+use alloc::string::String;
+
+use sentinel_model::{Channel, Family};
+use serde::{Deserialize, Serialize};
+
+use crate::action::Direction;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    pub rule: String,
+    pub version: u32,
+    pub family: Family,
+    pub channel: Channel,
+    pub direction: Direction,
+    /// Byte offsets into the body as it was received.
+    pub start: u32,
+    pub end: u32,
+    pub score: f32,
+    /// By how much this finding moved the risk score of its channel.
+    pub moved: f32,
+    /// Policy only records this rule; it moved nothing.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub shadow: bool,
+}

@@ -1,0 +1,44 @@
+//! The detection core: bytes, headers and time in, steps out.
+//!
+//! An [`Engine`] is built once from a policy and rule packs and never changes. An [`Exchange`] is one HTTP
+//! exchange as a state machine: a host feeds it headers and chunks, applies the [`Step`]s it gets back, and
+//! ends it with one [`event::Event`] that carries the coverage [`receipt`]. Nothing here reads a clock, draws a
+//! random number, opens a socket or knows which host it runs in; `#![no_std]` keeps that true.
+//!
+//! Where to start reading: `exchange.rs` (the life of an exchange), `receipt.rs` (what "scanned" means),
+//! `traffic/` (bytes to segments), `detect/` (segments to findings), `decide.rs` (findings to an action),
+//! `act/` (an action to bytes).
+//!
+//! Invariant: no function of this crate panics, whatever the bytes. Odd input becomes a finding or a gap.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod act;
+mod action;
+pub mod config;
+mod decide;
+mod detect;
+mod engine;
+pub mod event;
+mod exchange;
+mod finding;
+pub mod hash;
+pub mod http;
+pub mod policy;
+pub mod receipt;
+mod span;
+mod step;
+mod text;
+mod traffic;
+
+pub use action::{Action, Direction, Verdict};
+pub use detect::{PatternSet, scan_text};
+pub use engine::{Engine, EngineError, Scan};
+pub use exchange::{Exchange, HeaderHold, Standing};
+pub use finding::Finding;
+pub use sentinel_model::{Channel, Family};
+pub use span::Span;
+pub use step::{Body, HeaderEdit, Reply, Step, Steps, Time};
+pub use traffic::Format;

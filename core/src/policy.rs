@@ -1,0 +1,396 @@
+//! The policy document `sentinel.policy/1`: which traffic is guarded and what a finding leads to.
+//!
+//! The types are the schema: an unknown field is an error, every field has a default, and writing a parsed
+//! document out again shows every default that is in force (`sentinel policy explain`). Checks that the types
+//! cannot say are in [`Policy::check`], so that a policy that loads is a policy that works.
+
+use alloc::{
+    collections::BTreeMap,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::fmt;
+
+use sentinel_model::{Channel, Family};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    action::{Action, Direction},
+    http::Headers,
+    receipt::GapReason,
+};
+
+pub const SCHEMA: &str = "sentinel.policy/1";
+
+/// The profile that routes use unless they name another, and that exists even if the document has no profiles.
+pub const DEFAULT_PROFILE: &str = "default";
+
+/// Well below the 1 MiB that Envoy buffers by default, so that policy decides and not the proxy's 413.
+pub const BODY_BYTES_DEFAULT: u32 = 512 * 1024;
+pub const BODY_BYTES_LIMIT: u32 = 16 * 1024 * 1024;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    pub schema: String,
+    /// The first route that matches decides. Traffic that no route matches is forwarded and recorded as not guarded.
+    pub routes: Vec<Route>,
+    pub profiles: BTreeMap<String, Profile>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    pub name: String,
+    #[serde(default, rename = "match")]
+    pub matches: RouteMatch,
+    #[serde(default = "default_profile_name")]
+    pub profile: String,
+    /// `false` lets the traffic of this route pass unscanned, and says so in the receipt.
+    #[serde(default = "yes")]
+    pub guard: bool,
+}
+
+/// All that is given must hold. `*` at the end of a path or at the start of a host stands for anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteMatch {
+    pub path: Option<String>,
+    pub host: Option<String>,
+    /// Empty: any method.
+    pub methods: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profile {
+    pub mode: Mode,
+    /// Paranoia level: rules above it are not used.
+    pub level: u8,
+    /// Where risk begins to be tagged and to be blocked, unless a channel says otherwise.
+    pub thresholds: Thresholds,
+    pub channels: BTreeMap<Channel, Thresholds>,
+    /// By rule id (`pii/card`) or family (`pii`): what a finding leads to. The id goes before the family.
+    pub rules: BTreeMap<String, RuleAction>,
+    pub on_gap: GapPolicy,
+    pub limits: Limits,
+    pub response: ResponsePolicy,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    #[default]
+    Enforce,
+    /// Everything is decided and recorded, nothing is changed or refused.
+    Monitor,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    pub tag: f32,
+    pub block: f32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleAction {
+    /// The finding raises the risk score, and the thresholds decide.
+    Score,
+    /// The rule is not used.
+    Off,
+    /// Recorded only; moves nothing.
+    Monitor,
+    Tag,
+    Mask,
+    Block,
+}
+
+/// What a gap in the receipt leads to. A reason that is not listed takes the built-in choice of its direction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GapPolicy {
+    pub request: BTreeMap<GapReason, GapAction>,
+    pub response: BTreeMap<GapReason, GapAction>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapAction {
+    Allow,
+    Tag,
+    Block,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// A larger body is a `size` gap. Keep it below the buffer limit of the proxy.
+    pub body_bytes: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResponsePolicy {
+    /// `false` forwards responses as they come and records them as not guarded.
+    pub guard: bool,
+    pub accept_encoding: AcceptEncoding,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcceptEncoding {
+    /// The upstream is asked for a plain response, so that it can be read.
+    Strip,
+    Keep,
+}
+
+/// Why a policy is refused: where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyError {
+    pub field: String,
+    pub reason: String,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.reason)
+    }
+}
+
+impl core::error::Error for PolicyError {}
+
+impl Default for Policy {
+    /// The safe built-in policy: whatever carries a body is guarded and enforced.
+    fn default() -> Self {
+        let everything = Route {
+            name: "all".into(),
+            matches: RouteMatch::default(),
+            profile: default_profile_name(),
+            guard: true,
+        };
+        Self {
+            schema: SCHEMA.into(),
+            routes: Vec::from([everything]),
+            profiles: BTreeMap::from([(default_profile_name(), Profile::default())]),
+        }
+    }
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Enforce,
+            level: 1,
+            thresholds: Thresholds { tag: 0.4, block: 0.8 },
+            channels: BTreeMap::new(),
+            rules: BTreeMap::from([(Family::Pii.name().to_string(), RuleAction::Mask)]),
+            on_gap: GapPolicy::default(),
+            limits: Limits::default(),
+            response: ResponsePolicy::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body_bytes: BODY_BYTES_DEFAULT }
+    }
+}
+
+impl Default for ResponsePolicy {
+    fn default() -> Self {
+        Self { guard: true, accept_encoding: AcceptEncoding::Strip }
+    }
+}
+
+impl Policy {
+    /// Everything that the types do not say. `rules` are the rule ids that exist.
+    pub fn check<'a>(&self, rules: impl Iterator<Item = &'a str> + Clone) -> Result<(), PolicyError> {
+        if self.schema != SCHEMA {
+            return Err(error("schema", alloc::format!("is {:?}, expected {SCHEMA:?}", self.schema)));
+        }
+        for (idx, route) in self.routes.iter().enumerate() {
+            let field = alloc::format!("routes[{idx}]");
+            if route.profile != DEFAULT_PROFILE && !self.profiles.contains_key(&route.profile) {
+                let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
+                let reason = alloc::format!("there is no profile {:?}; there are {known:?}", route.profile);
+                return Err(error(&alloc::format!("{field}.profile"), reason));
+            }
+            route.matches.check().map_err(|(at, reason)| error(&alloc::format!("{field}.match.{at}"), reason))?;
+        }
+        for (name, profile) in &self.profiles {
+            profile.check(rules.clone()).map_err(|(at, reason)| error(&alloc::format!("profiles.{name}.{at}"), reason))?;
+        }
+        Ok(())
+    }
+
+    pub fn profile(&self, name: &str) -> Option<&Profile> {
+        self.profiles.get(name)
+    }
+
+    /// The first route that matches a request.
+    pub(crate) fn route(&self, headers: &Headers<'_>) -> Option<&Route> {
+        self.routes.iter().find(|route| route.matches.matches(headers))
+    }
+}
+
+type Complaint = (String, String);
+
+impl RouteMatch {
+    fn check(&self) -> Result<(), Complaint> {
+        if let Some(path) = &self.path
+            && (!path.starts_with('/') || path.trim_end_matches('*').contains('*') || path.ends_with("**"))
+        {
+            let reason = alloc::format!("is {path:?}, expected \"/exact\" or \"/prefix*\"");
+            return Err(("path".into(), reason));
+        }
+        if let Some(host) = &self.host
+            && (host.is_empty() || host.trim_start_matches('*').contains('*') || host.starts_with("**"))
+        {
+            return Err(("host".into(), alloc::format!("is {host:?}, expected \"name\" or \"*.suffix\"")));
+        }
+        Ok(())
+    }
+
+    fn matches(&self, headers: &Headers<'_>) -> bool {
+        let path = headers.value(":path").unwrap_or_default();
+        let path = path.split(|b| *b == b'?').next().unwrap_or_default();
+        let host = headers.value(":authority").or_else(|| headers.value("host")).unwrap_or_default();
+        let method = headers.value(":method").unwrap_or_default();
+        self.path.as_deref().is_none_or(|pattern| path_matches(pattern, path))
+            && self.host.as_deref().is_none_or(|pattern| host_matches(pattern, host))
+            && (self.methods.is_empty() || self.methods.iter().any(|m| method.eq_ignore_ascii_case(m.as_bytes())))
+    }
+}
+
+fn path_matches(pattern: &str, path: &[u8]) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => path.starts_with(prefix.as_bytes()),
+        None => path == pattern.as_bytes(),
+    }
+}
+
+fn host_matches(pattern: &str, host: &[u8]) -> bool {
+    let name = host.rsplitn(2, |b| *b == b':').last().unwrap_or(host);
+    match pattern.strip_prefix('*') {
+        Some(suffix) => {
+            let from = name.len().saturating_sub(suffix.len());
+            name.get(from..).is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
+        }
+        None => name.eq_ignore_ascii_case(pattern.as_bytes()) || host.eq_ignore_ascii_case(pattern.as_bytes()),
+    }
+}
+
+impl Profile {
+    fn check<'a>(&self, mut rules: impl Iterator<Item = &'a str> + Clone) -> Result<(), Complaint> {
+        if !(1..=4).contains(&self.level) {
+            return Err(("level".into(), alloc::format!("is {}, expected 1 to 4", self.level)));
+        }
+        self.thresholds.check("thresholds".into())?;
+        for (channel, thresholds) in &self.channels {
+            thresholds.check(alloc::format!("channels.{}", channel.name()))?;
+        }
+        for name in self.rules.keys() {
+            let is_family = Family::ALL.iter().any(|family| family.name() == name);
+            if !is_family && !rules.any(|rule| rule == name) {
+                let families = Family::ALL.map(Family::name);
+                let reason = alloc::format!("no rule has this id and no family this name; families are {families:?}");
+                return Err((alloc::format!("rules.{name}"), reason));
+            }
+        }
+        if !(1024..=BODY_BYTES_LIMIT).contains(&self.limits.body_bytes) {
+            let reason = alloc::format!("is {}, expected 1024 to {BODY_BYTES_LIMIT}", self.limits.body_bytes);
+            return Err(("limits.body_bytes".into(), reason));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn thresholds(&self, channel: Channel) -> Thresholds {
+        self.channels.get(&channel).copied().unwrap_or(self.thresholds)
+    }
+
+    pub(crate) fn rule_action(&self, id: &str, family: Family) -> RuleAction {
+        let chosen = self.rules.get(id).or_else(|| self.rules.get(family.name()));
+        chosen.copied().unwrap_or(if family.is_attack() { RuleAction::Score } else { RuleAction::Mask })
+    }
+
+    pub fn gap_action(&self, direction: Direction, reason: GapReason) -> GapAction {
+        let chosen = match direction {
+            Direction::Request => &self.on_gap.request,
+            Direction::Response => &self.on_gap.response,
+        };
+        chosen.get(&reason).copied().unwrap_or_else(|| builtin_gap_action(direction, reason))
+    }
+
+    /// The profile with the built-in choice written out for every gap reason.
+    pub fn explained(&self) -> Self {
+        let all = |direction| GapReason::ALL.map(|reason| (reason, self.gap_action(direction, reason)));
+        let channels = Channel::ALL.map(|channel| (channel, self.thresholds(channel)));
+        let rules = Family::ALL.map(|family| (family.name().to_string(), self.rule_action("", family)));
+        let mut explained = self.clone();
+        explained.channels = channels.into_iter().collect();
+        explained.rules = rules.into_iter().chain(self.rules.clone()).collect();
+        explained.on_gap.request = all(Direction::Request).into_iter().collect();
+        explained.on_gap.response = all(Direction::Response).into_iter().collect();
+        explained
+    }
+}
+
+impl Thresholds {
+    fn check(&self, field: String) -> Result<(), Complaint> {
+        match self.tag > 0.0 && self.tag <= self.block && self.block.is_finite() {
+            true => Ok(()),
+            false => {
+                let reason = alloc::format!(
+                    "tag is {} and block is {}, expected 0 < tag <= block; a threshold above 1 switches it off",
+                    self.tag,
+                    self.block
+                );
+                Err((field, reason))
+            }
+        }
+    }
+}
+
+/// In a request, what a sender can choose in order to hide text is refused; what an honest sender cannot help
+/// is marked. A response is never refused for a gap unless policy asks for it.
+const fn builtin_gap_action(direction: Direction, reason: GapReason) -> GapAction {
+    match (direction, reason) {
+        (_, GapReason::NotGuarded) => GapAction::Allow,
+        (
+            Direction::Request,
+            GapReason::Encoding
+            | GapReason::Size
+            | GapReason::Depth
+            | GapReason::Budget
+            | GapReason::Unparsable
+            | GapReason::DetectorError
+            | GapReason::Stream,
+        ) => GapAction::Block,
+        _ => GapAction::Tag,
+    }
+}
+
+impl From<GapAction> for Action {
+    fn from(action: GapAction) -> Self {
+        match action {
+            GapAction::Allow => Self::Allow,
+            GapAction::Tag => Self::Tag,
+            GapAction::Block => Self::Block,
+        }
+    }
+}
+
+fn error(field: &str, reason: String) -> PolicyError {
+    PolicyError { field: field.into(), reason }
+}
+
+fn default_profile_name() -> String {
+    DEFAULT_PROFILE.into()
+}
+
+const fn yes() -> bool {
+    true
+}

@@ -1,0 +1,69 @@
+//! What a host is told to do. Hosts apply steps in order and decide nothing themselves.
+
+use alloc::{
+    borrow::Cow,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+/// Nanoseconds since the Unix epoch, as the host's clock says. The core never asks for the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(pub u64);
+
+impl Time {
+    pub const fn millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    pub const fn micros_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0) / 1_000
+    }
+}
+
+/// Caller-owned list that every entry point appends to, so that its memory is reused.
+pub type Steps = Vec<Step>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Keep headers and bytes of this direction where they are, and feed what comes next.
+    Hold,
+    /// Change the headers of this direction. They are held, or about to be released by the next step.
+    Headers(Vec<HeaderEdit>),
+    /// Everything of this direction that is held so far may go on.
+    Release(Body),
+    /// Answer the client now. Nothing that is held may go on, and nothing more is fed to this exchange.
+    Reply(Reply),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// The held bytes go on unchanged: no copy, no new length.
+    AsReceived,
+    /// These bytes go on instead of all that is held.
+    Replaced(Vec<u8>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderEdit {
+    Set(Cow<'static, str>, String),
+    Remove(Cow<'static, str>),
+}
+
+impl HeaderEdit {
+    pub fn set(name: &'static str, value: impl ToString) -> Self {
+        Self::Set(Cow::Borrowed(name), value.to_string())
+    }
+
+    pub fn remove(name: &'static str) -> Self {
+        Self::Remove(Cow::Borrowed(name))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+    /// For the proxy's access log, such as `sentinel_block{rule=injection/ignore-instructions}`.
+    pub details: String,
+}

@@ -1,0 +1,123 @@
+//! From bytes to segments: which parts of a body are text, on which channel each stands, and what cannot be read.
+//!
+//! Invariant: every byte of a body is inside a segment, inside a gap, or structure that the reader of the format
+//! has understood. A format that is not known falls back to the generic walk, and a body that is not well formed
+//! becomes one gap; neither is ever passed over in silence.
+
+mod json;
+mod openai_chat;
+
+use alloc::vec::Vec;
+
+use sentinel_model::Channel;
+
+use crate::{
+    action::Direction,
+    http::{Headers, media_type},
+    receipt::{Gap, GapReason},
+    span::Span,
+    text::Form,
+};
+
+/// What a body is said or found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Nobody says; the shape decides.
+    Auto,
+    OpenAiChat,
+    Json,
+    Text,
+    /// A media type that no reader exists for.
+    Unknown,
+}
+
+impl Format {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::OpenAiChat => "openai_chat",
+            Self::Json => "json",
+            Self::Text => "text",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// What the sender says. The body has the last word: see [`extract`].
+    pub(crate) fn of_headers(headers: &Headers<'_>) -> Self {
+        let Some(content_type) = headers.value("content-type") else { return Self::Auto };
+        let media_type = core::str::from_utf8(content_type).map(media_type).unwrap_or("").to_ascii_lowercase();
+        match media_type.as_str() {
+            "application/json" | "text/json" => Self::Json,
+            t if t.ends_with("+json") => Self::Json,
+            t if t.starts_with("text/") => Self::Text,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// A part of the body that is text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) channel: Channel,
+    pub(crate) span: Span,
+    pub(crate) form: Form,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Extraction {
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) gaps: Vec<Gap>,
+}
+
+/// Reads a whole body.
+///
+/// Shape beats label: a server may parse JSON whatever the content-type says, so whatever is JSON is read as JSON.
+/// A body that does not parse is one gap, and its text is still looked at: evidence found there counts, but
+/// nobody can say that everything was understood.
+pub(crate) fn extract(format: Format, direction: Direction, body: &[u8]) -> Extraction {
+    if body.is_empty() {
+        return Extraction::default();
+    }
+    let Ok(text) = core::str::from_utf8(body) else {
+        return unreadable(direction, body, GapReason::Unparsable);
+    };
+    let labelled = matches!(format, Format::Json | Format::OpenAiChat);
+    if labelled || text.trim_start().starts_with(['{', '[']) {
+        match openai_chat::read(text, direction) {
+            Ok(extraction) => return extraction,
+            Err(error) if labelled => return unreadable(direction, body, error.reason()),
+            Err(_) => {}
+        }
+    }
+    match format {
+        Format::Unknown => unreadable(direction, body, GapReason::Unparsable),
+        _ => whole(direction, body.len()),
+    }
+}
+
+/// The channel of text that no format gives a better one: the strictest of its direction.
+pub(crate) fn default_channel(direction: Direction) -> Channel {
+    match direction {
+        Direction::Request => Channel::User,
+        Direction::Response => Channel::Assistant,
+    }
+}
+
+fn whole(direction: Direction, len: usize) -> Extraction {
+    let segment = Segment { channel: default_channel(direction), span: Span::whole(len), form: Form::Text };
+    Extraction { segments: Vec::from([segment]), gaps: Vec::new() }
+}
+
+fn unreadable(direction: Direction, body: &[u8], reason: GapReason) -> Extraction {
+    let channel = default_channel(direction);
+    let mut segments = Vec::new();
+    let mut at = 0;
+    for chunk in body.utf8_chunks() {
+        let len = chunk.valid().len();
+        if len > 0 {
+            segments.push(Segment { channel, span: Span::new(at, at + len), form: Form::Text });
+        }
+        at += len + chunk.invalid().len();
+    }
+    Extraction { segments, gaps: Vec::from([Gap::new(reason, Span::whole(body.len()))]) }
+}

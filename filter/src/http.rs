@@ -1,0 +1,322 @@
+//! One HTTP stream: feeds the exchange what the host reports and applies the steps it gets back.
+//!
+//! The state lives behind an `Rc`, because the root context has to reach a stream that hangs for want of a host
+//! setting. Callbacks of one VM never overlap, so the borrow is always free.
+
+use std::{cell::RefCell, rc::Rc};
+
+use proxy_wasm::{
+    traits::{Context, HttpContext},
+    types::{Action as Flow, LogLevel},
+};
+use sentinel_core::{Body, Direction, Exchange, HeaderEdit, HeaderHold, Reply, Step, event::EventId};
+
+use crate::{
+    host::{self, HostError},
+    vm::{self, Active, Waiting},
+};
+
+pub(crate) struct HttpFilter(Rc<RefCell<Stream>>);
+
+pub(crate) struct Stream {
+    context_id: u32,
+    active: Option<Rc<Active>>,
+    exchange: Option<Exchange>,
+    request: Progress,
+    response: Progress,
+    /// After a local reply the host plays the reply through these same callbacks; nothing is done about it.
+    replied: bool,
+}
+
+/// How far one direction has come.
+#[derive(Default)]
+struct Progress {
+    /// Bytes of the host's buffer that the exchange has seen. The host shows a paused body from its beginning again.
+    fed: usize,
+}
+
+impl HttpFilter {
+    pub(crate) const fn new(stream: Rc<RefCell<Stream>>) -> Self {
+        Self(stream)
+    }
+}
+
+impl Context for HttpFilter {}
+
+impl HttpContext for HttpFilter {
+    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Flow {
+        let flow = self.0.borrow_mut().request_headers(end);
+        let (context_id, replied) = (self.0.borrow().context_id, self.0.borrow().replied);
+        if flow == Flow::Pause && !replied {
+            vm::with(|vm| {
+                if vm.header_hold == HeaderHold::Unproven {
+                    let received = host::number_property(&["request", "total_size"]).unwrap_or(u64::MAX);
+                    vm.waiting.push(Waiting { context_id, received, stream: Rc::clone(&self.0) });
+                }
+            });
+        }
+        flow
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Flow {
+        let mut stream = self.0.borrow_mut();
+        stream.header_hold_works();
+        stream.body(Direction::Request, size, end)
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Flow {
+        let mut stream = self.0.borrow_mut();
+        stream.header_hold_works();
+        stream.trailers(Direction::Request)
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Flow {
+        self.0.borrow_mut().response_headers(end)
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Flow {
+        self.0.borrow_mut().body(Direction::Response, size, end)
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> Flow {
+        self.0.borrow_mut().trailers(Direction::Response)
+    }
+
+    fn on_log(&mut self) {
+        self.0.borrow_mut().finish();
+    }
+}
+
+impl Stream {
+    pub(crate) const fn new(context_id: u32, active: Option<Rc<Active>>) -> Self {
+        Self {
+            context_id,
+            active,
+            exchange: None,
+            request: Progress { fed: 0 },
+            response: Progress { fed: 0 },
+            replied: false,
+        }
+    }
+
+    fn request_headers(&mut self, end: bool) -> Flow {
+        let Some(active) = &self.active else {
+            // No host sends traffic to a plugin that was never configured. Should one do it, nothing passes.
+            host::reset(Direction::Request);
+            return Flow::Pause;
+        };
+        let header_hold = vm::with(|vm| vm.header_hold);
+        let mut exchange = Exchange::new(active.engine.clone(), header_hold, active.fail, host::now());
+        let mut steps = Vec::new();
+        match host::header_pairs(Direction::Request) {
+            Ok(pairs) => {
+                let profile = host::property(&["xds", "route_metadata", "filter_metadata", "sentinel", "profile"]);
+                let profile = profile.as_deref().and_then(|name| std::str::from_utf8(name).ok());
+                exchange.request_headers(&pairs.headers(), profile, end, host::now(), &mut steps);
+            }
+            Err(error) => failed(&mut exchange, Direction::Request, error, &mut steps),
+        }
+        self.exchange = Some(exchange);
+        self.apply(Direction::Request, steps)
+    }
+
+    fn response_headers(&mut self, end: bool) -> Flow {
+        let Some(exchange) = self.exchange.as_mut().filter(|_| !self.replied) else { return Flow::Continue };
+        let mut steps = Vec::new();
+        match host::header_pairs(Direction::Response) {
+            Ok(pairs) => exchange.response_headers(&pairs.headers(), end, host::now(), &mut steps),
+            Err(error) => failed(exchange, Direction::Response, error, &mut steps),
+        }
+        self.apply(Direction::Response, steps)
+    }
+
+    fn body(&mut self, direction: Direction, size: usize, end: bool) -> Flow {
+        if self.replied {
+            return after_reply(direction);
+        }
+        let fed = self.progress(direction).fed;
+        let Some(exchange) = self.exchange.as_mut() else { return Flow::Continue };
+        let added = size.saturating_sub(fed);
+        if !exchange.reads(direction) {
+            exchange.passed(direction, added, host::now());
+            return Flow::Continue;
+        }
+        let mut steps = Vec::new();
+        match host::body(direction, fed, added) {
+            Ok(chunk) => {
+                let now = host::now();
+                match direction {
+                    Direction::Request => exchange.request_body(&chunk, end, now, &mut steps),
+                    Direction::Response => exchange.response_body(&chunk, end, now, &mut steps),
+                }
+                self.progress(direction).fed = size;
+            }
+            Err(error) => failed(exchange, direction, error, &mut steps),
+        }
+        self.apply(direction, steps)
+    }
+
+    /// Trailers end the body. With them no body callback says so.
+    fn trailers(&mut self, direction: Direction) -> Flow {
+        if self.replied {
+            return after_reply(direction);
+        }
+        let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.reads(direction)) else {
+            return Flow::Continue;
+        };
+        let mut steps = Vec::new();
+        match direction {
+            Direction::Request => exchange.request_trailers(host::now(), &mut steps),
+            Direction::Response => exchange.response_trailers(host::now(), &mut steps),
+        }
+        self.apply(direction, steps)
+    }
+
+    /// Called by the root context, with this stream as the effective context.
+    pub(crate) fn header_hold_missing(&mut self) {
+        let Some(exchange) = self.exchange.as_mut().filter(|_| !self.replied) else { return };
+        let mut steps = Vec::new();
+        exchange.header_hold_missing(&mut steps);
+        if self.apply(Direction::Request, steps) == Flow::Continue
+            && let Err(error) = host::resume(Direction::Request)
+        {
+            report(error);
+        }
+    }
+
+    fn header_hold_works(&mut self) {
+        let context_id = self.context_id;
+        let proven = vm::with(|vm| {
+            if vm.header_hold == HeaderHold::Unproven {
+                vm.header_hold = HeaderHold::Works;
+                vm.waiting.clear();
+            }
+            vm.waiting.retain(|waiting| waiting.context_id != context_id);
+            vm.header_hold == HeaderHold::Works
+        });
+        if let Some(exchange) = self.exchange.as_mut().filter(|_| proven) {
+            exchange.header_hold_works();
+        }
+    }
+
+    fn apply(&mut self, direction: Direction, steps: Vec<Step>) -> Flow {
+        let mut flow = Flow::Continue;
+        for step in steps {
+            match step {
+                Step::Hold => flow = Flow::Pause,
+                Step::Headers(edits) => edit_headers(direction, &edits),
+                Step::Release(Body::AsReceived) => flow = self.release(direction),
+                Step::Release(Body::Replaced(bytes)) => match host::replace_body(direction, &bytes) {
+                    Ok(()) => flow = self.release(direction),
+                    Err(error) => return self.release_failed(direction, error),
+                },
+                Step::Reply(reply) => flow = self.reply(direction, &reply),
+            }
+        }
+        self.show_standing();
+        flow
+    }
+
+    fn release(&mut self, direction: Direction) -> Flow {
+        self.progress(direction).fed = 0;
+        Flow::Continue
+    }
+
+    fn reply(&mut self, direction: Direction, reply: &Reply) -> Flow {
+        self.replied = true;
+        if let Err(error) = host::send_reply(reply) {
+            report(error);
+            host::reset(direction);
+        }
+        Flow::Pause
+    }
+
+    /// The replaced body could not be handed over. Policy says what a failure leads to; should that be another
+    /// body, the stream is cut, for the original must not go on.
+    fn release_failed(&mut self, direction: Direction, error: HostError) -> Flow {
+        let Some(exchange) = self.exchange.as_mut() else { return Flow::Pause };
+        let mut steps = Vec::new();
+        failed(exchange, direction, error, &mut steps);
+        if steps.iter().any(|step| matches!(step, Step::Release(Body::Replaced(_)))) {
+            self.replied = true;
+            host::reset(direction);
+            return Flow::Pause;
+        }
+        self.apply(direction, steps)
+    }
+
+    /// Filter state, for access logs and for filters behind this one.
+    fn show_standing(&self) {
+        let Some(exchange) = &self.exchange else { return };
+        let standing = exchange.standing();
+        let rules: Vec<&str> = standing.findings.iter().map(|finding| finding.rule.as_str()).take(8).collect();
+        let shown = [
+            ("sentinel_verdict", standing.verdict.name().to_string()),
+            ("sentinel_action", standing.action.name().to_string()),
+            ("sentinel_score", standing.score.to_string()),
+            ("sentinel_rules", rules.join(",")),
+        ];
+        for (name, value) in shown.iter().filter(|(_, value)| !value.is_empty()) {
+            // Not every host keeps filter state; the event has it all.
+            let _ = host::set_filter_state(name, value);
+        }
+    }
+
+    fn finish(&mut self) {
+        let Some(exchange) = self.exchange.take() else { return };
+        let degraded = self.active.as_ref().and_then(|active| active.degraded.as_deref());
+        let collector = self.active.as_ref().and_then(|active| active.collector.as_ref());
+        let status = host::number_property(&["response", "code"]).and_then(|code| u16::try_from(code).ok());
+        let context_id = self.context_id;
+        vm::with(|vm| {
+            vm.waiting.retain(|waiting| waiting.context_id != context_id);
+            let seq = vm.next_seq();
+            let mut event = exchange.finish(EventId { vm: &vm.name, seq }, host::now(), degraded);
+            event.status = status.filter(|code| *code != 0).or(event.status);
+            vm.metrics.exchange(&event);
+            vm.metrics.heap();
+            if let Some(collector) = collector
+                && let Ok(json) = serde_json::to_vec(&event)
+            {
+                vm.shipper.push(seq, json, collector);
+            }
+        });
+    }
+
+    fn progress(&mut self, direction: Direction) -> &mut Progress {
+        match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        }
+    }
+}
+
+/// A request that was answered goes nowhere; the answer itself must get through.
+const fn after_reply(direction: Direction) -> Flow {
+    match direction {
+        Direction::Request => Flow::Pause,
+        Direction::Response => Flow::Continue,
+    }
+}
+
+fn edit_headers(direction: Direction, edits: &[HeaderEdit]) {
+    for edit in edits {
+        let done = match edit {
+            HeaderEdit::Set(name, value) => host::set_header(direction, name, value),
+            HeaderEdit::Remove(name) => host::remove_header(direction, name),
+        };
+        if let Err(error) = done {
+            report(error);
+        }
+    }
+}
+
+fn failed(exchange: &mut Exchange, direction: Direction, error: HostError, steps: &mut Vec<Step>) {
+    report(error);
+    exchange.host_failed(direction, &error.to_string(), steps);
+}
+
+fn report(error: HostError) {
+    vm::with(|vm| vm.metrics.host_error());
+    host::log(LogLevel::Error, &format!("host call failed: {error}"));
+}

@@ -1,0 +1,27 @@
+//! The proxy-wasm filter: host events in, the core's steps out. It decides nothing about content.
+//!
+//! | file | what |
+//! |---|---|
+//! | `host.rs` | the host border: every call to the proxy, none of which can panic |
+//! | `http.rs` | one HTTP stream: feeds the exchange, applies its steps |
+//! | `root.rs` | configuration, ticks, callouts |
+//! | `vm.rs` | what all contexts of one VM share |
+//! | `shipper.rs` | events waiting for the collector |
+//! | `metrics.rs` | the proxy's counters |
+//!
+//! Invariant: no callback panics. A panic would end the VM, and with it every stream of the worker.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod host;
+mod http;
+mod metrics;
+mod root;
+mod shipper;
+mod vm;
+
+use proxy_wasm::types::LogLevel;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|context_id| Box::new(root::Root::new(context_id)));
+}}

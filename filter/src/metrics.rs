@@ -1,0 +1,134 @@
+//! Counters, gauges and histograms of the proxy. Labels are part of the name (`….layer.filter.status.block`) and
+//! become Prometheus labels by the `stats_tags` of the shipped bootstrap. The set is fixed: a proxy never forgets
+//! a metric, so nothing from traffic ever becomes part of a name.
+
+use proxy_wasm::types::MetricType;
+use sentinel_core::{Action, Family, Verdict, event::Event, receipt::GapReason};
+
+use crate::host;
+
+/// A metric that the host did not define stays silent.
+#[derive(Clone, Copy)]
+struct Metric(Option<u32>);
+
+pub(crate) struct Metrics {
+    requests: [Metric; Action::ALL.len()],
+    verdicts: [Metric; Verdict::ALL.len()],
+    attacks: [Metric; Family::ALL.len()],
+    cards: Metric,
+    gaps: [Metric; GapReason::ALL.len()],
+    scanned: Metric,
+    structural: Metric,
+    unscanned: Metric,
+    sent: Metric,
+    dropped: Metric,
+    failed: Metric,
+    config_errors: Metric,
+    host_errors: Metric,
+    degraded: Metric,
+    buffered: Metric,
+    heap: Metric,
+    risk: Metric,
+    request_us: Metric,
+    response_us: Metric,
+}
+
+impl Metrics {
+    pub(crate) fn define() -> Self {
+        Self {
+            requests: Action::ALL.map(|a| counter(&format!("requests_total.layer.filter.status.{}", a.name()))),
+            verdicts: Verdict::ALL.map(|v| counter(&format!("verdicts_total.verdict.{}", v.name()))),
+            attacks: Family::ALL.map(|f| counter(&format!("injection_attempts_total.injection_type.{}", f.name()))),
+            cards: counter("pii_detections_total.entity_type.card"),
+            gaps: GapReason::ALL.map(|g| counter(&format!("gaps_total.reason.{}", g.name()))),
+            scanned: counter("body_bytes_total.coverage.scanned"),
+            structural: counter("body_bytes_total.coverage.structural"),
+            unscanned: counter("body_bytes_total.coverage.gap"),
+            sent: counter("events_total.result.sent"),
+            dropped: counter("events_total.result.dropped"),
+            failed: counter("event_calls_failed_total"),
+            config_errors: counter("config_errors_total"),
+            host_errors: counter("host_errors_total"),
+            degraded: define(MetricType::Gauge, "degraded"),
+            buffered: define(MetricType::Gauge, "events_buffered"),
+            heap: define(MetricType::Gauge, "vm_heap_bytes"),
+            risk: define(MetricType::Histogram, "risk_scores"),
+            request_us: define(MetricType::Histogram, "request_duration_us"),
+            response_us: define(MetricType::Histogram, "response_duration_us"),
+        }
+    }
+
+    pub(crate) fn exchange(&self, event: &Event) {
+        count(&self.requests, event.action as usize, 1);
+        count(&self.verdicts, event.verdict as usize, 1);
+        for finding in event.findings.iter().filter(|finding| !finding.shadow) {
+            match finding.family.is_attack() {
+                true => count(&self.attacks, finding.family as usize, 1),
+                false => self.cards.add(1),
+            }
+        }
+        for receipt in std::iter::once(&event.receipt.request).chain(&event.receipt.response) {
+            self.scanned.add(receipt.scanned.into());
+            self.structural.add(receipt.structural.into());
+            self.unscanned.add(receipt.gap_bytes().into());
+            receipt.gaps.iter().for_each(|gap| count(&self.gaps, gap.reason as usize, 1));
+        }
+        self.risk.record((event.score * 100.0) as u64);
+        self.request_us.record(event.latency_us.request);
+        if event.receipt.response.is_some() {
+            self.response_us.record(event.latency_us.response);
+        }
+    }
+
+    pub(crate) fn config_error(&self) {
+        self.config_errors.add(1);
+    }
+
+    pub(crate) fn host_error(&self) {
+        self.host_errors.add(1);
+    }
+
+    pub(crate) fn degraded(&self, degraded: bool) {
+        self.degraded.record(degraded.into());
+    }
+
+    pub(crate) fn events(&self, sent: usize, dropped: usize, failed_calls: usize, buffered: usize) {
+        self.sent.add(sent as u64);
+        self.dropped.add(dropped as u64);
+        self.failed.add(failed_calls as u64);
+        self.buffered.record(buffered as u64);
+    }
+
+    pub(crate) fn heap(&self) {
+        const PAGE_BYTES: u64 = 65_536;
+        self.heap.record(core::arch::wasm32::memory_size(0) as u64 * PAGE_BYTES);
+    }
+}
+
+impl Metric {
+    fn add(self, by: u64) {
+        if let (Some(id), 1..) = (self.0, by) {
+            host::increment(id, by);
+        }
+    }
+
+    fn record(self, value: u64) {
+        if let Some(id) = self.0 {
+            host::record(id, value);
+        }
+    }
+}
+
+fn count(metrics: &[Metric], idx: usize, by: u64) {
+    if let Some(metric) = metrics.get(idx) {
+        metric.add(by);
+    }
+}
+
+fn counter(name: &str) -> Metric {
+    define(MetricType::Counter, name)
+}
+
+fn define(kind: MetricType, name: &str) -> Metric {
+    Metric(host::define_metric(kind, &format!("sentinel.{name}")).ok())
+}

@@ -1,0 +1,115 @@
+//! The root context: one per configuration. Loads it, ships events on ticks, and finds out whether the host
+//! really holds headers.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use proxy_wasm::{
+    traits::{Context, HttpContext, RootContext},
+    types::{ContextType, LogLevel},
+};
+use sentinel_core::HeaderHold;
+
+use crate::{
+    host,
+    http::{HttpFilter, Stream},
+    vm::{self, Active},
+};
+
+/// How soon a request that hangs for want of a host setting is noticed.
+const WATCH_PERIOD: Duration = Duration::from_millis(100);
+/// Ticks of a proxy without a collector.
+const IDLE_PERIOD: Duration = Duration::from_secs(5);
+
+pub(crate) struct Root {
+    id: u32,
+    active: Option<Rc<Active>>,
+    watching: bool,
+}
+
+impl Root {
+    pub(crate) const fn new(id: u32) -> Self {
+        Self { id, active: None, watching: false }
+    }
+
+    fn set_period(&mut self, header_hold: HeaderHold) {
+        let collector = self.active.as_ref().and_then(|active| active.collector.as_ref());
+        let flush = collector.map_or(IDLE_PERIOD, |collector| Duration::from_millis(collector.flush_ms.into()));
+        self.watching = header_hold == HeaderHold::Unproven;
+        host::set_tick_period(if self.watching { flush.min(WATCH_PERIOD) } else { flush });
+    }
+
+    /// Requests whose bytes have arrived at the proxy but not here show that held headers never get a body.
+    fn find_missing_hold(&self) {
+        for waiting in vm::with(|vm| std::mem::take(&mut vm.waiting)) {
+            let received = host::in_context(waiting.context_id, self.id, || {
+                let received = host::number_property(&["request", "total_size"]).unwrap_or(0);
+                let missing = received > waiting.received;
+                if missing {
+                    let first = vm::with(|vm| std::mem::replace(&mut vm.header_hold, HeaderHold::Missing));
+                    if first != HeaderHold::Missing {
+                        host::log(LogLevel::Critical, MISSING_HOLD);
+                    }
+                    waiting.stream.borrow_mut().header_hold_missing();
+                }
+                missing
+            });
+            if matches!(received, Ok(false)) {
+                vm::with(|vm| vm.waiting.push(waiting));
+            }
+        }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, _body: usize, _trailers: usize) {
+        let status = host::callout_headers().ok().and_then(|pairs| pairs.headers().text(":status")?.parse().ok());
+        let Some(collector) = self.active.as_ref().and_then(|active| active.collector.as_ref()) else { return };
+        vm::with(|vm| vm.shipper.answered(token, status, collector, host::now()));
+    }
+}
+
+impl RootContext for Root {
+    /// Never refuses a configuration: a proxy that does not start, or traffic that is not looked at, would be worse than the last
+    /// good configuration. The refusal is in the log, in `sentinel_config_errors_total` and in every event.
+    fn on_configure(&mut self, _size: usize) -> bool {
+        let text = host::plugin_configuration().unwrap_or_default();
+        let (active, header_hold) = vm::with(|vm| {
+            let active = vm.configure(&text);
+            vm.metrics.degraded(active.as_ref().is_none_or(|active| active.degraded.is_some()));
+            vm.metrics.heap();
+            (active, vm.header_hold)
+        });
+        self.active = active;
+        self.set_period(header_hold);
+        self.active.is_some()
+    }
+
+    fn on_tick(&mut self) {
+        if self.watching {
+            self.find_missing_hold();
+            let header_hold = vm::with(|vm| vm.header_hold);
+            if header_hold != HeaderHold::Unproven {
+                self.set_period(header_hold);
+            }
+        }
+        let Some(collector) = self.active.as_ref().and_then(|active| active.collector.as_ref()) else { return };
+        vm::with(|vm| {
+            vm.shipper.flush(collector, host::now());
+            let tally = vm.shipper.take_tally();
+            vm.metrics.events(tally.sent, tally.dropped, tally.failed_calls, vm.shipper.buffered());
+        });
+    }
+
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
+        let stream = Stream::new(context_id, self.active.clone());
+        Some(Box::new(HttpFilter::new(Rc::new(RefCell::new(stream)))))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+const MISSING_HOLD: &str = "this proxy does not hold request headers: set allow_on_headers_stop_iteration: true in the \
+     wasm plugin configuration (Envoy 1.35 or newer). Until then \"fail\" decides: closed refuses guarded requests, \
+     open inspects bodies after their headers have gone upstream.";

@@ -1,0 +1,171 @@
+//! What all contexts of one VM share: its name, its event numbers, the compiled rules, the queue of events, and
+//! what it has learned about its host. Root contexts come and go with configurations; this stays.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, hash_map::RandomState},
+    fmt::Write,
+    hash::{BuildHasher, Hasher},
+    rc::Rc,
+    sync::Arc,
+};
+
+use proxy_wasm::types::LogLevel;
+use sentinel_core::{
+    Engine, HeaderHold, PatternSet,
+    config::{CollectorConfig, ConfigError, Fail, PluginConfig},
+};
+
+use crate::{host, http::Stream, metrics::Metrics, shipper::Shipper};
+
+thread_local! {
+    static VM: RefCell<Vm> = RefCell::new(Vm::new());
+}
+
+/// A configuration at work. Exchanges finish on the one they began with.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) fail: Fail,
+    pub(crate) collector: Option<CollectorConfig>,
+    /// Why this is not what the operator asked for.
+    pub(crate) degraded: Option<String>,
+}
+
+pub(crate) struct Vm {
+    pub(crate) name: String,
+    seq: u64,
+    pub(crate) metrics: Metrics,
+    pub(crate) shipper: Shipper,
+    pub(crate) header_hold: HeaderHold,
+    /// Requests whose headers are held and whose body has not come, while nobody knows yet whether it will.
+    pub(crate) waiting: Vec<Waiting>,
+    patterns: Option<Arc<PatternSet>>,
+    /// By plugin: several plugins may share one VM.
+    last_good: BTreeMap<String, Rc<Active>>,
+}
+
+pub(crate) struct Waiting {
+    pub(crate) context_id: u32,
+    /// Bytes received when the headers came; more of them without a body callback prove that the hold does not work.
+    pub(crate) received: u64,
+    pub(crate) stream: Rc<RefCell<Stream>>,
+}
+
+/// Runs `f` with the VM's state. Never nested: whatever is called from `f` gets the state as an argument.
+pub(crate) fn with<T>(f: impl FnOnce(&mut Vm) -> T) -> T {
+    VM.with_borrow_mut(f)
+}
+
+impl Vm {
+    fn new() -> Self {
+        Self {
+            name: unique_name(),
+            seq: 0,
+            metrics: Metrics::define(),
+            shipper: Shipper::default(),
+            header_hold: HeaderHold::Unproven,
+            waiting: Vec::new(),
+            patterns: None,
+            last_good: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn next_seq(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
+    }
+
+    /// Loads a configuration. One that is wrong never disarms the filter: the last good one of this plugin stays,
+    /// from this VM or from the one before it, or else the safe built-in policy is used.
+    /// `None` only if the rules of this very build do not compile.
+    pub(crate) fn configure(&mut self, text: &[u8]) -> Option<Rc<Active>> {
+        let plugin = plugin_key();
+        match self.load(text) {
+            Ok(active) => {
+                let active = Rc::new(active);
+                self.last_good.insert(plugin.clone(), Rc::clone(&active));
+                if let Err(error) = host::set_shared_data(&plugin, text) {
+                    host::log(LogLevel::Warn, &format!("the configuration could not be kept for a restart: {error}"));
+                }
+                Some(active)
+            }
+            Err(error) => {
+                self.metrics.config_error();
+                host::log(LogLevel::Critical, &format!("configuration refused: {error}"));
+                self.fall_back(&plugin, &error.to_string()).map(Rc::new)
+            }
+        }
+    }
+
+    fn fall_back(&mut self, plugin: &str, error: &str) -> Option<Active> {
+        let (found, which) = match self.last_good.get(plugin) {
+            Some(good) => (Some(good.copy()), "the last good configuration stays"),
+            None => match host::shared_data(plugin).and_then(|text| self.load(&text).ok()) {
+                Some(good) => (Some(good), "the last good configuration stays"),
+                None => (self.load(b"").ok(), "the built-in policy is used"),
+            },
+        };
+        host::log(LogLevel::Critical, which);
+        let degraded = Some(format!("configuration refused, {which}: {error}"));
+        found.map(|active| Active { degraded, ..active })
+    }
+
+    fn load(&mut self, text: &[u8]) -> Result<Active, LoadError> {
+        let config = PluginConfig::parse(text).map_err(LoadError::Config)?;
+        let patterns = self.patterns().map_err(LoadError::Other)?;
+        let engine = Engine::new(config.policy, patterns).map_err(|e| LoadError::Other(format!("policy: {e}")))?;
+        Ok(Active { engine: Arc::new(engine), fail: config.fail, collector: config.collector, degraded: None })
+    }
+
+    /// Compiled once and shared by every configuration of this VM.
+    fn patterns(&mut self) -> Result<Arc<PatternSet>, String> {
+        if let Some(patterns) = &self.patterns {
+            return Ok(Arc::clone(patterns));
+        }
+        let patterns = Arc::new(PatternSet::builtin().map_err(|e| e.to_string())?);
+        self.patterns = Some(Arc::clone(&patterns));
+        Ok(patterns)
+    }
+}
+
+impl Active {
+    fn copy(&self) -> Self {
+        Self {
+            engine: Arc::clone(&self.engine),
+            fail: self.fail,
+            collector: self.collector.clone(),
+            degraded: self.degraded.clone(),
+        }
+    }
+}
+
+enum LoadError {
+    Config(ConfigError),
+    Other(String),
+}
+
+impl std::fmt::Display for LoadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Other(error) => f.write_str(error),
+        }
+    }
+}
+
+/// Where this plugin's last good configuration is kept.
+fn plugin_key() -> String {
+    let part = |name| String::from_utf8_lossy(&host::property(&[name]).unwrap_or_default()).into_owned();
+    format!("sentinel.last_good/{}/{}", part("plugin_name"), part("plugin_root_id"))
+}
+
+/// A name that no other VM has: the random state of the standard library is seeded by the host.
+fn unique_name() -> String {
+    let mut name = String::with_capacity(32);
+    for _ in 0..2 {
+        // Writing to a string cannot fail.
+        let _ = write!(name, "{:016x}", RandomState::new().build_hasher().finish());
+    }
+    name
+}

@@ -1,0 +1,15 @@
+//! Hosts for a built proxy-wasm filter: a fake host with state that runs it in this process, and a real Envoy.
+//!
+//! Both tell what the client saw and what the upstream saw, so one test can run against both. The harness knows the
+//! proxy-wasm ABI, HTTP and Envoy; it does not know what the filter is for. Servers bind free ports of 127.0.0.1,
+//! waits have a deadline, and dropping a handle stops what it started.
+
+pub mod bootstrap;
+pub mod envoy;
+pub mod fake_host;
+pub mod http1;
+pub mod http2;
+pub mod load;
+pub mod noop;
+pub mod upstream;
+pub mod wire;

@@ -1,0 +1,278 @@
+//! The fake host against a real Envoy: the same filters and requests give the same callbacks, statuses and ends.
+
+use std::time::Duration;
+
+use sentinel_harness::bootstrap::{Bootstrap, Listener, WasmFilter};
+use sentinel_harness::envoy::{Envoy, EnvoyOptions};
+use sentinel_harness::fake_host::{FilterModule, HostOptions, Proxy};
+use sentinel_harness::upstream::Upstream;
+use sentinel_harness::wire::{Request, Response, UpstreamSaw};
+use sentinel_harness::{http1, http2};
+
+const WITHIN: Duration = Duration::from_secs(3);
+
+/// Logs every callback of a stream as a letter, a number and a flag, and what host calls answer in it: the request
+/// header and property `path`, the response header `:status`, and each body buffer, each as one digit.
+const TRACE: &str = r#"
+  (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+  (import "env" "proxy_get_buffer_bytes" (func $get_buffer (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_set_buffer_bytes" (func $set_buffer (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_get_header_map_value" (func $get_header (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_replace_header_map_value" (func $set_header (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_remove_header_map_value" (func $remove_header (param i32 i32 i32) (result i32)))
+  (import "env" "proxy_get_property" (func $get_property (param i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_send_local_response"
+    (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_close_stream" (func $close (param i32) (result i32)))
+  (memory (export "memory") 100)
+  (global $free (mut i32) (i32.const 65536))
+  (data (i32.const 0) ":path")
+  (data (i32.const 8) "request\00path")
+  (data (i32.const 24) ":status")
+  (data (i32.const 32) "content-length")
+  (data (i32.const 48) "[redacted]10")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32)
+    (global.get $free)
+    (global.set $free (i32.add (global.get $free) (local.get 0))))
+  (func $digit (param $at i32) (param $n i32)
+    (i32.store8 (local.get $at) (i32.add (i32.const 48) (local.get $n))))
+  (func $trace (param $letter i32) (param $n i32) (param $flag i32)
+    (local $at i32)
+    (i32.store8 (i32.const 1000) (local.get $letter))
+    (local.set $at (i32.const 1008))
+    (loop $next
+      (call $digit (local.get $at) (i32.rem_u (local.get $n) (i32.const 10)))
+      (local.set $n (i32.div_u (local.get $n) (i32.const 10)))
+      (local.set $at (i32.sub (local.get $at) (i32.const 1)))
+      (br_if $next (i32.gt_u (local.get $at) (i32.const 1001))))
+    (i32.store8 (i32.const 1001) (i32.const 58))
+    (call $digit (i32.const 1009) (local.get $flag))
+    (i32.store8 (i32.const 1010) (i32.const 32))
+    (call $digit (i32.const 1011)
+      (call $get_header (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 900) (i32.const 904)))
+    (call $digit (i32.const 1012) (call $get_property (i32.const 8) (i32.const 12) (i32.const 900) (i32.const 904)))
+    (call $digit (i32.const 1013)
+      (call $get_header (i32.const 2) (i32.const 24) (i32.const 7) (i32.const 900) (i32.const 904)))
+    (call $digit (i32.const 1014) (call $body_size (i32.const 0)))
+    (call $digit (i32.const 1015) (call $body_size (i32.const 1)))
+    (drop (call $log (i32.const 3) (i32.const 1000) (i32.const 16))))
+  ;; One byte is asked for: its presence tells an open buffer from a closed or empty one.
+  (func $body_size (param $kind i32) (result i32)
+    (i32.store (i32.const 904) (i32.const 0))
+    (drop (call $get_buffer (local.get $kind) (i32.const 0) (i32.const 1) (i32.const 900) (i32.const 904)))
+    (i32.load (i32.const 904)))
+  (func $redact (param $body i32) (param $headers i32)
+    (drop (call $set_buffer (local.get $body) (i32.const 0) (i32.const -1) (i32.const 48) (i32.const 10)))
+    (drop (call $set_header (local.get $headers) (i32.const 32) (i32.const 14) (i32.const 58) (i32.const 2))))
+  (func $block (drop (call $reply (i32.const 403) (i32.const 48) (i32.const 4) (i32.const 48) (i32.const 10)
+    (i32.const 0) (i32.const 0) (i32.const -1))))
+  (func (export "proxy_on_done") (param i32) (result i32)
+    (call $trace (i32.const 100) (i32.const 0) (i32.const 0)) (i32.const 1))
+  (func (export "proxy_on_log") (param i32) (call $trace (i32.const 108) (i32.const 0) (i32.const 0)))
+  (func (export "proxy_on_delete") (param i32))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (call $trace (i32.const 72) (i32.const 0) (local.get 2)) REQUEST_HEADERS)
+  (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
+    (call $trace (i32.const 66) (local.get 1) (local.get 2)) REQUEST_BODY)
+  (func (export "proxy_on_request_trailers") (param i32 i32) (result i32)
+    (call $trace (i32.const 84) (local.get 1) (i32.const 0)) REQUEST_TRAILERS)
+  (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+    (call $trace (i32.const 104) (i32.const 0) (local.get 2)) RESPONSE_HEADERS)
+  (func (export "proxy_on_response_body") (param i32 i32 i32) (result i32)
+    (call $trace (i32.const 98) (local.get 1) (local.get 2)) RESPONSE_BODY)
+  (func (export "proxy_on_response_trailers") (param i32 i32) (result i32)
+    (call $trace (i32.const 116) (local.get 1) (i32.const 0)) RESPONSE_TRAILERS)
+"#;
+
+const GO: &str = "(i32.const 0)";
+const HOLD_TO_END: &str = "(i32.eqz (local.get 2))";
+const REDACT_REQUEST_AT_END: &str = "(if (local.get 2) (then (call $redact (i32.const 0) (i32.const 0)))) (i32.eqz (local.get 2))";
+const REDACT_RESPONSE_AT_END: &str = "(if (local.get 2) (then (call $redact (i32.const 1) (i32.const 2)))) (i32.eqz (local.get 2))";
+
+/// What a filter does in each callback, in the order of [`CALLBACKS`].
+struct Filter {
+    name: &'static str,
+    does: [&'static str; 6],
+}
+
+const CALLBACKS: [&str; 6] = [
+    "REQUEST_HEADERS",
+    "REQUEST_BODY",
+    "REQUEST_TRAILERS",
+    "RESPONSE_HEADERS",
+    "RESPONSE_BODY",
+    "RESPONSE_TRAILERS",
+];
+
+const FILTERS: [Filter; 8] = [
+    Filter { name: "passes", does: [GO, GO, GO, GO, GO, GO] },
+    Filter {
+        name: "redacts_request",
+        does: [
+            HOLD_TO_END,
+            REDACT_REQUEST_AT_END,
+            "(call $redact (i32.const 0) (i32.const 0)) (i32.const 0)",
+            GO,
+            GO,
+            GO,
+        ],
+    },
+    Filter {
+        name: "redacts_response",
+        does: [
+            GO,
+            GO,
+            GO,
+            HOLD_TO_END,
+            REDACT_RESPONSE_AT_END,
+            "(call $redact (i32.const 1) (i32.const 2)) (i32.const 0)",
+        ],
+    },
+    Filter { name: "blocks_headers", does: ["(call $block) (i32.const 1)", GO, GO, GO, GO, GO] },
+    Filter {
+        name: "blocks_body",
+        does: [HOLD_TO_END, "(call $block) (i32.const 1)", "(call $block) (i32.const 1)", GO, GO, GO],
+    },
+    Filter {
+        name: "blocks_response",
+        does: [GO, GO, GO, "(call $block) (i32.const 1)", GO, GO],
+    },
+    Filter {
+        name: "blocks_held_response_body",
+        does: [GO, GO, GO, "(i32.const 1)", "(call $block) (i32.const 1)", GO],
+    },
+    Filter {
+        name: "holds_body_only",
+        does: [
+            "(drop (call $remove_header (i32.const 0) (i32.const 32) (i32.const 14))) (i32.const 0)",
+            REDACT_REQUEST_AT_END,
+            "(call $redact (i32.const 0) (i32.const 0)) (i32.const 0)",
+            GO,
+            GO,
+            GO,
+        ],
+    },
+];
+
+impl Filter {
+    fn wasm(&self) -> Vec<u8> {
+        let mut body = TRACE.to_owned();
+        for (callback, does) in CALLBACKS.iter().zip(self.does) {
+            body = body.replace(&format!(" {callback})"), &format!(" {does})"));
+        }
+        wat::parse_str(format!("(module {body})")).unwrap()
+    }
+}
+
+/// What is compared: the trace of callbacks, then both ends.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    trace: Vec<String>,
+    client: Option<(u16, String, bool)>,
+    upstream: Option<(String, bool, Option<String>)>,
+}
+
+fn answer(saw: &UpstreamSaw) -> Response {
+    match saw.path.as_str() {
+        "/length" => Response::new(200, "an answer").with_header("content-length", "9"),
+        "/empty" => Response::new(204, ""),
+        "/trailers" => Response::new(200, "an answer").with_trailer("x-down", "1"),
+        _ => Response::new(200, "an answer"),
+    }
+}
+
+fn requests() -> Vec<(&'static str, Request)> {
+    let post = Request::post("/", "a secret body");
+    let http2 = |mut request: Request| {
+        request.http2 = true;
+        request
+    };
+    let mut chunked = post.clone().with_header("transfer-encoding", "chunked");
+    chunked.path = "/length".to_owned();
+    vec![
+        ("get", Request::get("/empty")),
+        ("get with trailers in the response", Request::get("/trailers")),
+        ("post", post.clone()),
+        ("chunked", chunked),
+        ("trailers", post.clone().with_trailer("x-up", "1")),
+        ("http2", http2(post.clone())),
+        ("http2 trailers", http2(post.with_trailer("x-up", "1"))),
+    ]
+}
+
+fn outcome(
+    trace: Vec<String>,
+    client: Option<sentinel_harness::wire::ClientSaw>,
+    upstream: Option<UpstreamSaw>,
+) -> Outcome {
+    Outcome {
+        trace,
+        client: client.map(|saw| (saw.status, saw.text(), saw.complete)),
+        upstream: upstream.map(|saw| {
+            let length = saw.header("content-length").map(|v| String::from_utf8_lossy(v).into_owned());
+            (saw.text(), saw.complete, length)
+        }),
+    }
+}
+
+fn in_fake_host(module: &FilterModule, request: &Request) -> Outcome {
+    let mut proxy = Proxy::start(module, HostOptions::default()).unwrap();
+    let seen = proxy.exchange(request, &mut |saw| answer(saw)).unwrap();
+    outcome(proxy.logs().iter().map(|line| line.text.clone()).collect(), seen.client, seen.upstream)
+}
+
+/// The lines that the filter logged since `from`, once the stream has been logged and let go.
+fn trace_in(envoy: &Envoy, from: usize) -> Vec<String> {
+    let started = std::time::Instant::now();
+    loop {
+        let log = envoy.log();
+        let lines = log.get(from..).unwrap_or_default().lines();
+        let trace: Vec<String> = lines
+            .filter_map(|line| line.split_once(" wasm log"))
+            .filter_map(|(_, rest)| Some(rest.split_once(": ")?.1.chars().take(16).collect()))
+            .collect();
+        let over = trace.iter().any(|line| line.starts_with('l')) && trace.iter().any(|line| line.starts_with('d'));
+        if over || started.elapsed() > WITHIN {
+            return trace;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn callbacks_statuses_and_both_ends_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(answer).unwrap();
+    let mut bootstrap = Bootstrap::new(upstream.addr(), None);
+    bootstrap.http1_trailers = true;
+    let mut modules = Vec::new();
+    for filter in &FILTERS {
+        let path = folder.path().join(filter.name);
+        std::fs::write(&path, filter.wasm()).unwrap();
+        modules.push(FilterModule::from_bytes(&filter.wasm()).unwrap());
+        let wasm = WasmFilter { vm_id: filter.name.to_owned(), ..WasmFilter::new(path, "") };
+        bootstrap.listeners.push(Listener::new(filter.name, Some(wasm)));
+    }
+    let envoy = Envoy::start(&EnvoyOptions::new(&bootstrap)).unwrap();
+    let mut differences = Vec::new();
+    for (filter, module) in FILTERS.iter().zip(&modules) {
+        let addr = envoy.addr(filter.name).unwrap();
+        for (name, request) in requests() {
+            let from = envoy.log().len();
+            upstream.take_requests();
+            let client = if request.http2 {
+                http2::exchange(addr, &request, WITHIN).unwrap()
+            } else {
+                http1::exchange(addr, &request, WITHIN).unwrap()
+            };
+            let trace = trace_in(&envoy, from);
+            let real = outcome(trace, client, upstream.take_requests().pop());
+            let fake = in_fake_host(module, &request);
+            if real != fake {
+                differences.push(format!("{} / {name}\n  envoy {real:?}\n  fake  {fake:?}", filter.name));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+}

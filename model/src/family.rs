@@ -1,0 +1,34 @@
+//! What kind of thing a rule looks for. Families are the words people see in replies, metrics and policies.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Text that tries to replace the instructions the model was given.
+    Injection,
+    /// Text that tries to talk the model out of its safety behaviour.
+    Jailbreak,
+    /// Text that tries to get hidden context (system prompt, tools, secrets) out.
+    Leak,
+    /// Personal or payment data: sensitive, not hostile.
+    Pii,
+}
+
+impl Family {
+    pub const ALL: [Self; 4] = [Self::Injection, Self::Jailbreak, Self::Leak, Self::Pii];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Injection => "injection",
+            Self::Jailbreak => "jailbreak",
+            Self::Leak => "leak",
+            Self::Pii => "pii",
+        }
+    }
+
+    /// Attack families raise the risk score; the others say what data is there.
+    pub const fn is_attack(self) -> bool {
+        !matches!(self, Self::Pii)
+    }
+}

@@ -1,0 +1,23 @@
+//! Artefacts that the detection core carries: rule packs, and later the compact model.
+//!
+//! A pack is written as YAML in `model/patterns/`, checked and turned into one JSON artefact by the build
+//! script, and read back here. The same artefact form can travel in a policy bundle, so nothing in this
+//! crate depends on where a pack came from.
+//!
+//! Invariant: no host, no clock, no file. `#![no_std]` keeps those out of reach.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod channel;
+mod family;
+pub mod pack;
+pub mod phrase;
+
+pub use channel::{Channel, ChannelSet};
+pub use family::Family;
+pub use pack::{Pack, PackError, Rule};
+
+/// The packs built into this version, as the artefact text that [`Pack::read_all`] reads.
+pub const BUILTIN_PACKS: &str = include_str!(concat!(env!("OUT_DIR"), "/packs.json"));

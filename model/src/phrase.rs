@@ -1,0 +1,215 @@
+//! The pattern language of rule packs: phrases over words, linear to match and readable in a review.
+//!
+//! ```text
+//! (ignore|disregard|forget) ~3 (previous|prior|above) ~2 (instruction*|rule*|prompt*)
+//! ```
+//!
+//! | written | means |
+//! |---|---|
+//! | `word` | that word, whole, without regard to case |
+//! | `word*` | any word that begins so |
+//! | `(a\|b c\|d*)` | one of these; an alternative may have several words |
+//! | `~3` | up to three other words may stand here |
+//! | `"<\|im_start\|>"` | the whole pattern is this text, letter by letter, anywhere |
+//!
+//! Every pattern yields an *anchor*: the step whose shortest word is longest. The literal pass
+//! looks for anchors only, so a pattern without one that is long enough is refused here, at build time.
+
+use alloc::{string::String, vec::Vec};
+use core::fmt;
+
+pub const STEPS_MAX: usize = 12;
+pub const GAP_WORDS_MAX: u8 = 8;
+pub const ALTERNATIVES_MAX: usize = 64;
+/// A shorter anchor would make the literal pass stop at every other word.
+pub const ANCHOR_BYTES_MIN: usize = 3;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phrase {
+    /// A text looked for as it is, in the folded view.
+    Literal(String),
+    Words(Words),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    pub steps: Vec<Step>,
+    /// Index into `steps` of the step whose words the literal pass looks for.
+    pub anchor: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// How many other words may stand between the step before and this one.
+    pub gap: u8,
+    pub alternatives: Vec<Alternative>,
+}
+
+/// One to a few words in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alternative {
+    pub words: Vec<Word>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    pub text: String,
+    pub prefix: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhraseError(&'static str);
+
+impl fmt::Display for PhraseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl core::error::Error for PhraseError {}
+
+impl Phrase {
+    pub fn parse(source: &str) -> Result<Self, PhraseError> {
+        let source = source.trim();
+        if let Some(literal) = source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            return match literal.len() >= ANCHOR_BYTES_MIN {
+                true => Ok(Self::Literal(literal.to_lowercase())),
+                false => Err(PhraseError("a literal needs at least three bytes")),
+            };
+        }
+        Parser { rest: source }.words().map(Self::Words)
+    }
+}
+
+impl Word {
+    pub fn matches(&self, word: &str) -> bool {
+        match self.prefix {
+            true => word.starts_with(self.text.as_str()),
+            false => word == self.text,
+        }
+    }
+}
+
+impl Alternative {
+    /// The longest word, the one worth looking for.
+    pub fn anchor(&self) -> (usize, &str) {
+        let mut best = (0, "");
+        for (idx, word) in self.words.iter().enumerate() {
+            if word.text.len() > best.1.len() {
+                best = (idx, word.text.as_str());
+            }
+        }
+        best
+    }
+}
+
+impl Step {
+    fn anchor_bytes(&self) -> usize {
+        self.alternatives.iter().map(|alternative| alternative.anchor().1.len()).min().unwrap_or(0)
+    }
+}
+
+/// Letters and digits of any script, and the marks that stand inside words.
+pub fn is_word_char(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '\''
+}
+
+struct Parser<'a> {
+    rest: &'a str,
+}
+
+impl Parser<'_> {
+    fn words(mut self) -> Result<Words, PhraseError> {
+        let mut steps = Vec::new();
+        loop {
+            self.skip_space();
+            if self.rest.is_empty() {
+                break;
+            }
+            let gap = self.gap()?;
+            let alternatives = if self.eat('(') { self.group()? } else { Vec::from([self.alternative()?]) };
+            steps.push(Step { gap, alternatives });
+            if steps.len() > STEPS_MAX {
+                return Err(PhraseError("more than twelve steps; split the pattern"));
+            }
+        }
+        let anchor = steps
+            .iter()
+            .enumerate()
+            .max_by_key(|(idx, step)| (step.anchor_bytes(), usize::MAX - idx));
+        match anchor {
+            Some((idx, step)) if step.anchor_bytes() >= ANCHOR_BYTES_MIN => Ok(Words { anchor: idx, steps }),
+            _ => Err(PhraseError(
+                "no anchor: one step must have only words of three bytes or more",
+            )),
+        }
+    }
+
+    fn gap(&mut self) -> Result<u8, PhraseError> {
+        if !self.eat('~') {
+            return Ok(0);
+        }
+        let n_digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = self.rest.split_at(n_digits);
+        let gap = digits.parse().map_err(|_| PhraseError("~ needs a number of words"))?;
+        if gap > GAP_WORDS_MAX {
+            return Err(PhraseError("a gap is at most eight words"));
+        }
+        self.rest = rest;
+        self.skip_space();
+        Ok(gap)
+    }
+
+    fn group(&mut self) -> Result<Vec<Alternative>, PhraseError> {
+        let mut alternatives = Vec::new();
+        loop {
+            let mut words = Vec::new();
+            self.skip_space();
+            while !self.rest.starts_with(['|', ')']) {
+                words.push(self.word()?);
+                self.skip_space();
+            }
+            if words.is_empty() {
+                return Err(PhraseError("an empty alternative"));
+            }
+            alternatives.push(Alternative { words });
+            if alternatives.len() > ALTERNATIVES_MAX {
+                return Err(PhraseError("more than 64 alternatives"));
+            }
+            if self.eat(')') {
+                return Ok(alternatives);
+            }
+            if !self.eat('|') {
+                return Err(PhraseError("an open group"));
+            }
+        }
+    }
+
+    fn alternative(&mut self) -> Result<Alternative, PhraseError> {
+        Ok(Alternative { words: Vec::from([self.word()?]) })
+    }
+
+    fn word(&mut self) -> Result<Word, PhraseError> {
+        let end = self.rest.find(|c| !is_word_char(c)).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        if word.is_empty() {
+            return Err(PhraseError("expected a word, a group, ~N or a quoted literal"));
+        }
+        self.rest = rest;
+        Ok(Word { text: word.to_lowercase(), prefix: self.eat('*') })
+    }
+
+    fn eat(&mut self, c: char) -> bool {
+        match self.rest.strip_prefix(c) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn skip_space(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+}
