@@ -1,1 +1,66 @@
-fn main() {}
+//! The `sentinel` command. One file per command in `command/`; each returns a [`Report`] that is printed as text
+//! or, with `--json`, as one JSON object.
+//!
+//! Exit codes: 0 fine, 1 a verdict against the input, 2 wrong usage or bad input, 3 a fault of ours.
+
+mod command;
+mod document;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::report::{Fault, Report};
+
+#[derive(Parser)]
+#[command(name = "sentinel", about = "Inline risk firewall for AI traffic and transactions", version)]
+struct Cli {
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the collector: receives audit events, keeps them, answers questions.
+    Serve(command::serve::Args),
+    /// Judge a file or standard input, with the same engine that runs in the proxy.
+    Scan(command::scan::Args),
+    /// Check and explain policies.
+    #[command(subcommand)]
+    Policy(command::policy::Command),
+    /// Show versions of this command and of what is built in.
+    Version,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Serve(args) => command::serve::run(args),
+        Command::Scan(args) => command::scan::run(&args),
+        Command::Policy(command) => command::policy::run(&command),
+        Command::Version => command::version::run(),
+    };
+    finish(outcome, cli.json)
+}
+
+fn finish(outcome: Result<Report, Fault>, json: bool) -> ExitCode {
+    use std::io::Write;
+    let (text, code) = match &outcome {
+        Ok(report) => (if json { report.json.to_string() } else { report.text.clone() }, report.code),
+        Err(fault) if json => (serde_json::json!({ "error": fault.to_string() }).to_string(), fault.code()),
+        Err(fault) => {
+            // Standard error may be closed; the exit code says it all the same.
+            let _ = writeln!(std::io::stderr(), "sentinel: {fault}");
+            return ExitCode::from(fault.code());
+        }
+    };
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        // A reader that has seen enough (`| head`) is no fault.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::from(3),
+        _ => ExitCode::from(code),
+    }
+}

@@ -9,7 +9,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::Policy;
+use crate::{
+    policy::{DEFAULT_PROFILE, GapAction, Policy},
+    receipt::GapReason,
+};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -17,18 +20,31 @@ pub struct PluginConfig {
     /// Missing: the safe built-in policy.
     pub policy: Policy,
     pub collector: Option<CollectorConfig>,
-    /// What happens to guarded traffic where the guard cannot do its work.
+    /// What a failure of the guard itself leads to, where a profile does not say it for `detector_error`.
     pub fail: Fail,
+    pub without_header_hold: WithoutHeaderHold,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fail {
-    /// Refused with 503.
+    /// The request is refused.
     #[default]
     Closed,
-    /// Forwarded, with as much of the inspection as is left, and recorded.
+    /// The request is forwarded, tagged and recorded.
     Open,
+}
+
+/// What happens on a proxy that cannot keep request headers back while the body is read: Envoy without
+/// `allow_on_headers_stop_iteration`, such as any proxy that Istio's `WasmPlugin` sets up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WithoutHeaderHold {
+    /// Headers go upstream first; the body is still kept back until its verdict. Recorded in every event.
+    #[default]
+    HeadersFirst,
+    /// Guarded requests are answered with 503.
+    Refuse,
 }
 
 /// Where events go.
@@ -83,6 +99,18 @@ impl PluginConfig {
             serde_json::from_slice(text).map_err(|e| ConfigError(format!("plugin configuration: {e}")))?;
         config.check().map_err(|(field, reason)| ConfigError(format!("plugin configuration: {field}: {reason}")))?;
         Ok(config)
+    }
+
+    /// The policy with `fail` written into every profile that does not decide it.
+    pub fn effective_policy(&self) -> Policy {
+        let mut policy = self.policy.clone();
+        if self.fail == Fail::Open {
+            policy.profiles.entry(DEFAULT_PROFILE.into()).or_default();
+            for profile in policy.profiles.values_mut() {
+                profile.on_gap.request.entry(GapReason::DetectorError).or_insert(GapAction::Tag);
+            }
+        }
+        policy
     }
 
     fn check(&self) -> Result<(), (&'static str, String)> {

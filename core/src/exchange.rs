@@ -20,7 +20,7 @@ use alloc::{
 use crate::{
     act::{mask, reply, splice},
     action::{Action, Direction, Verdict},
-    config::Fail,
+    config::WithoutHeaderHold,
     decide::{Decision, decide},
     engine::{Engine, Inspection},
     event::{self, Event, EventId, Latency, Receipts},
@@ -50,7 +50,7 @@ pub enum HeaderHold {
 pub struct Exchange {
     engine: Arc<Engine>,
     header_hold: HeaderHold,
-    fail: Fail,
+    without_header_hold: WithoutHeaderHold,
     meta: Meta,
     request: Side,
     response: Side,
@@ -114,11 +114,16 @@ struct Outcome {
 }
 
 impl Exchange {
-    pub fn new(engine: Arc<Engine>, header_hold: HeaderHold, fail: Fail, now: Time) -> Self {
+    pub fn new(
+        engine: Arc<Engine>,
+        header_hold: HeaderHold,
+        without_header_hold: WithoutHeaderHold,
+        now: Time,
+    ) -> Self {
         Self {
             engine,
             header_hold,
-            fail,
+            without_header_hold,
             meta: Meta::default(),
             request: Side::new(now),
             response: Side::new(now),
@@ -218,7 +223,7 @@ impl Exchange {
         Standing { verdict: *verdict, action: *action, score: *score, findings }
     }
 
-    /// The host found out that held headers never get their body. What is held goes on by [`Fail`].
+    /// The host found out that held headers never get their body. What is held goes on by [`WithoutHeaderHold`].
     pub fn header_hold_missing(&mut self, steps: &mut Steps) {
         self.header_hold = HeaderHold::Missing;
         for direction in [Direction::Request, Direction::Response] {
@@ -318,10 +323,10 @@ impl Exchange {
     }
 
     fn hold_headers(&mut self, direction: Direction, steps: &mut Steps) {
-        match (self.header_hold, self.fail, direction) {
+        match (self.header_hold, self.without_header_hold, direction) {
             (HeaderHold::Works, ..) | (HeaderHold::Unproven, _, Direction::Request) => steps.push(Step::Hold),
             (HeaderHold::Unproven, _, Direction::Response) => self.release_headers_first(direction, steps),
-            (HeaderHold::Missing, Fail::Closed, Direction::Request) => {
+            (HeaderHold::Missing, WithoutHeaderHold::Refuse, Direction::Request) => {
                 self.degraded = Some(NO_HEADER_HOLD.to_string());
                 let reply = reply::unavailable(NO_HEADER_HOLD, self.meta.request_id.as_deref());
                 self.refuse(direction, reply, Receipt::default(), steps);

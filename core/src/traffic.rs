@@ -26,7 +26,10 @@ pub enum Format {
     Auto,
     OpenAiChat,
     Json,
+    /// Labelled as text. If it is JSON it is read as JSON all the same.
     Text,
+    /// Text, and nothing else: for a person who says so.
+    PlainText,
     /// A media type that no reader exists for.
     Unknown,
 }
@@ -37,7 +40,7 @@ impl Format {
             Self::Auto => "auto",
             Self::OpenAiChat => "openai_chat",
             Self::Json => "json",
-            Self::Text => "text",
+            Self::Text | Self::PlainText => "text",
             Self::Unknown => "unknown",
         }
     }
@@ -82,7 +85,8 @@ pub(crate) fn extract(format: Format, direction: Direction, body: &[u8]) -> Extr
         return unreadable(direction, body, GapReason::Unparsable);
     };
     let labelled = matches!(format, Format::Json | Format::OpenAiChat);
-    if labelled || text.trim_start().starts_with(['{', '[']) {
+    let looks_so = format != Format::PlainText && text.trim_start().starts_with(['{', '[']);
+    if labelled || looks_so {
         match openai_chat::read(text, direction) {
             Ok(extraction) => return extraction,
             Err(error) if labelled => return unreadable(direction, body, error.reason()),

@@ -106,7 +106,7 @@ impl Stream {
             return Flow::Pause;
         };
         let header_hold = vm::with(|vm| vm.header_hold);
-        let mut exchange = Exchange::new(active.engine.clone(), header_hold, active.fail, host::now());
+        let mut exchange = Exchange::new(active.engine.clone(), header_hold, active.without_header_hold, host::now());
         let mut steps = Vec::new();
         match host::header_pairs(Direction::Request) {
             Ok(pairs) => {

@@ -111,5 +111,5 @@ impl RootContext for Root {
 }
 
 const MISSING_HOLD: &str = "this proxy does not hold request headers: set allow_on_headers_stop_iteration: true in the \
-     wasm plugin configuration (Envoy 1.35 or newer). Until then \"fail\" decides: closed refuses guarded requests, \
-     open inspects bodies after their headers have gone upstream.";
+     wasm plugin configuration (Envoy 1.35 or newer). Until then \"without_header_hold\" decides: headers_first judges \
+     bodies after their headers have gone upstream, refuse answers guarded requests with 503.";

@@ -13,7 +13,7 @@ use std::{
 use proxy_wasm::types::LogLevel;
 use sentinel_core::{
     Engine, HeaderHold, PatternSet,
-    config::{CollectorConfig, ConfigError, Fail, PluginConfig},
+    config::{CollectorConfig, ConfigError, PluginConfig, WithoutHeaderHold},
 };
 
 use crate::{host, http::Stream, metrics::Metrics, shipper::Shipper};
@@ -26,7 +26,7 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Active {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) fail: Fail,
+    pub(crate) without_header_hold: WithoutHeaderHold,
     pub(crate) collector: Option<CollectorConfig>,
     /// Why this is not what the operator asked for.
     pub(crate) degraded: Option<String>,
@@ -114,8 +114,13 @@ impl Vm {
     fn load(&mut self, text: &[u8]) -> Result<Active, LoadError> {
         let config = PluginConfig::parse(text).map_err(LoadError::Config)?;
         let patterns = self.patterns().map_err(LoadError::Other)?;
-        let engine = Engine::new(config.policy, patterns).map_err(|e| LoadError::Other(format!("policy: {e}")))?;
-        Ok(Active { engine: Arc::new(engine), fail: config.fail, collector: config.collector, degraded: None })
+        let engine = Engine::new(config.effective_policy(), patterns).map_err(|e| LoadError::Other(format!("policy: {e}")))?;
+        Ok(Active {
+            engine: Arc::new(engine),
+            without_header_hold: config.without_header_hold,
+            collector: config.collector,
+            degraded: None,
+        })
     }
 
     /// Compiled once and shared by every configuration of this VM.
@@ -133,7 +138,7 @@ impl Active {
     fn copy(&self) -> Self {
         Self {
             engine: Arc::clone(&self.engine),
-            fail: self.fail,
+            without_header_hold: self.without_header_hold,
             collector: self.collector.clone(),
             degraded: self.degraded.clone(),
         }

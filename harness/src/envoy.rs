@@ -110,8 +110,12 @@ impl Envoy {
         if let Some(level) = &options.component_log_level {
             command.args(["--component-log-level", level]);
         }
-        let child =
-            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn().context("start Envoy")?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("start Envoy")?;
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut envoy = Self { child, admin: unknown, folder };
         envoy.wait_until_ready(options.ready_within)?;
@@ -132,7 +136,11 @@ impl Envoy {
         let text = self.admin_get("/listeners")?;
         let prefix = format!("{listener}::");
         let found = text.lines().find_map(|line| line.strip_prefix(prefix.as_str()));
-        found.with_context(|| format!("no listener {listener} in {text:?}"))?.trim().parse().context("address")
+        found
+            .with_context(|| format!("no listener {listener} in {text:?}"))?
+            .trim()
+            .parse()
+            .context("address")
     }
 
     /// Counters and gauges whose names the regex matches; an empty regex matches all.

@@ -72,8 +72,7 @@ pub enum EndOfStream {
 pub struct Proxy {
     module: FilterModule,
     options: HostOptions,
-    /// None only while a restart replaces it.
-    vm: Option<Vm>,
+    vm: Vm,
     root_id: u32,
     vm_started: bool,
     configured: bool,
@@ -92,7 +91,7 @@ impl Proxy {
         let mut proxy = Self {
             module: module.clone(),
             options,
-            vm: Some(vm),
+            vm,
             root_id: 0,
             vm_started: false,
             configured: false,
@@ -112,27 +111,25 @@ impl Proxy {
         let options = HostOptions { plugin_config: plugin_config.to_vec(), ..self.options.clone() };
         let mut canary = Self::start(&self.module, options.clone())?;
         let accepted = canary.vm_started && canary.configured;
-        self.vm_mut()?.state_mut().logs.append(&mut canary.vm_mut()?.state_mut().logs);
+        self.vm.state_mut().logs.append(&mut canary.vm.state_mut().logs);
         if !accepted {
             return Ok(false);
         }
         self.options = options;
         let old = self.root_id;
         self.open_root()?;
-        let vm = self.vm_mut()?;
-        vm.callback("proxy_on_done", old, &[])?;
-        vm.callback("proxy_on_delete", old, &[])?;
+        self.vm.callback("proxy_on_done", old, &[])?;
+        self.vm.callback("proxy_on_delete", old, &[])?;
         Ok(self.vm_started && self.configured)
     }
 
     /// What Envoy does after a VM died under FAIL_RELOAD: linear memory is lost; shared data, queues and the values
     /// of metrics are kept.
     pub fn restart_vm(&mut self) -> Result<()> {
-        let Some(old) = self.vm.take() else { bail!("an earlier restart failed") };
-        self.fuel_before += old.fuel_used;
-        let mut state = old.into_state();
+        self.fuel_before += std::mem::take(&mut self.vm.fuel_used);
+        let mut state = std::mem::replace(self.vm.state_mut(), HostState::new(&self.options));
         state.forget_vm();
-        self.vm = Some(Vm::start(&self.module, state, self.options.fuel_per_call)?);
+        self.vm = Vm::start(&self.module, state, self.options.fuel_per_call)?;
         self.open_root()
     }
 
@@ -148,18 +145,18 @@ impl Proxy {
         self.n_exchanges += 1;
         self.last = None;
         let limits = Limits { buffer: self.options.buffer_limit, holds_headers: self.options.holds_headers };
-        let Some(vm) = self.vm.as_mut() else { bail!("an earlier restart failed") };
-        let fuel_before = vm.fuel_used;
+        let fuel_before = self.vm.fuel_used;
         let exchange = Exchange {
-            vm,
+            vm: &mut self.vm,
             limits,
             end_alone: self.options.end_of_stream == EndOfStream::Alone,
+            http2: request.http2,
             callouts: self.callout_handler.as_mut(),
             seen: Seen::default(),
             local: None,
         };
         let finished = exchange.run(self.n_exchanges, request, upstream);
-        self.fuel_of_last_exchange = self.vm_mut()?.fuel_used - fuel_before;
+        self.fuel_of_last_exchange = self.vm.fuel_used - fuel_before;
         let finished = finished?;
         let seen = finished.seen.clone();
         self.last = Some(finished);
@@ -168,23 +165,21 @@ impl Proxy {
 
     /// Runs the root's tick now; the clock stays.
     pub fn tick(&mut self) -> Result<()> {
-        self.vm_mut()?.tick()
+        self.vm.tick()
     }
 
     /// Moves the virtual clock; nothing runs.
     pub fn advance(&mut self, ns: u64) {
-        if let Some(vm) = self.vm.as_mut() {
-            vm.state_mut().clock_ns += ns;
-        }
+        self.vm.state_mut().clock_ns += ns;
     }
 
     /// The HTTP calls dispatched since the last time this was asked, answered or not.
     pub fn callouts(&mut self) -> Vec<Callout> {
-        self.vm.as_mut().map(|vm| std::mem::take(&mut vm.state_mut().callouts.dispatched)).unwrap_or_default()
+        std::mem::take(&mut self.vm.state_mut().callouts.dispatched)
     }
 
     pub fn answer_callout(&mut self, token: u32, reply: CalloutReply) -> Result<()> {
-        self.vm_mut()?.answer_callout(token, reply)
+        self.vm.answer_callout(token, reply)
     }
 
     /// Answers callouts while an exchange waits for one; None leaves a call to its timeout.
@@ -192,34 +187,30 @@ impl Proxy {
         self.callout_handler = Some(Box::new(handler));
     }
 
-    pub fn unknown_clusters(&mut self) -> Result<&mut BTreeSet<String>> {
-        Ok(&mut self.vm_mut()?.state_mut().callouts.unknown_clusters)
+    pub fn unknown_clusters(&mut self) -> &mut BTreeSet<String> {
+        &mut self.vm.state_mut().callouts.unknown_clusters
     }
 
-    pub fn faults(&mut self) -> Result<&mut Faults> {
-        Ok(&mut self.vm_mut()?.state_mut().faults)
+    pub fn faults(&mut self) -> &mut Faults {
+        &mut self.vm.state_mut().faults
     }
 
     /// Sets a property, or takes the place of one that the host has.
-    pub fn set_property(&mut self, path: &[&str], value: impl Into<Vec<u8>>) -> Result<()> {
+    pub fn set_property(&mut self, path: &[&str], value: impl Into<Vec<u8>>) {
         let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
-        let properties = &mut self.vm_mut()?.state_mut().properties;
+        let properties = &mut self.vm.state_mut().properties;
         properties.retain(|(given, _)| *given != path);
         properties.push((path, value.into()));
-        Ok(())
     }
 
-    pub fn set_shared_data(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        let state = self.vm_mut()?.state_mut();
+    pub fn set_shared_data(&mut self, key: &[u8], value: &[u8]) {
+        let state = self.vm.state_mut();
         state.next_cas += 1;
         state.shared_data.insert(key.to_vec(), (value.to_vec(), state.next_cas));
-        Ok(())
     }
 
     pub fn clear_logs(&mut self) {
-        if let Some(vm) = self.vm.as_mut() {
-            vm.state_mut().logs.clear();
-        }
+        self.vm.state_mut().logs.clear();
     }
 
     /// What `proxy_on_vm_start` answered for the current root context.
@@ -233,20 +224,20 @@ impl Proxy {
     }
 
     pub fn alive(&self) -> bool {
-        self.vm.as_ref().is_some_and(|vm| vm.dead.is_none())
+        self.vm.dead.is_none()
     }
 
     pub fn metrics(&self) -> BTreeMap<String, MetricValue> {
-        self.state().map(|state| state.metrics.values.clone()).unwrap_or_default()
+        self.vm.state().metrics.values.clone()
     }
 
     /// The number of one metric; 0 where it is not defined.
     pub fn metric(&self, name: &str) -> u64 {
-        self.state().and_then(|state| state.metrics.values.get(name)).map_or(0, MetricValue::number)
+        self.vm.state().metrics.values.get(name).map_or(0, MetricValue::number)
     }
 
     pub fn logs(&self) -> &[LogLine] {
-        self.state().map_or(&[], |state| &state.logs)
+        &self.vm.state().logs
     }
 
     /// The filter state that the last exchange set, without Envoy's `wasm.` prefix.
@@ -257,8 +248,8 @@ impl Proxy {
     }
 
     pub fn shared_data(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
-        let Some(state) = self.state() else { return BTreeMap::new() };
-        state.shared_data.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
+        let shared = &self.vm.state().shared_data;
+        shared.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
     }
 
     /// The reply that took the place of the upstream's in the last exchange, by the filter or by the host.
@@ -271,21 +262,21 @@ impl Proxy {
     }
 
     pub fn now_ns(&self) -> u64 {
-        self.state().map_or(0, |state| state.clock_ns)
+        self.vm.state().clock_ns
     }
 
     pub fn tick_period_ms(&self) -> u32 {
-        self.state().map_or(0, |state| state.tick_period_ms)
+        self.vm.state().tick_period_ms
     }
 
     /// The size of the VM's linear memory.
     pub fn memory_bytes(&self) -> usize {
-        self.vm.as_ref().map_or(0, Vm::memory_bytes)
+        self.vm.memory_bytes()
     }
 
     /// Fuel since the start, over all VMs.
     pub fn fuel_used(&self) -> u64 {
-        self.fuel_before + self.vm.as_ref().map_or(0, |vm| vm.fuel_used)
+        self.fuel_before + self.vm.fuel_used
     }
 
     pub fn fuel_of_last_exchange(&self) -> u64 {
@@ -295,7 +286,7 @@ impl Proxy {
     /// A new root context in the current VM, started and configured.
     fn open_root(&mut self) -> Result<()> {
         let plugin_config = self.options.plugin_config.clone();
-        let vm = self.vm_mut()?;
+        let vm = &mut self.vm;
         let state = vm.state_mut();
         let root_id = state.next_context_id;
         state.next_context_id += 1;
@@ -312,14 +303,6 @@ impl Proxy {
         self.vm_started = vm_started;
         self.configured = configured;
         Ok(())
-    }
-
-    fn vm_mut(&mut self) -> Result<&mut Vm> {
-        self.vm.as_mut().ok_or_else(|| anyhow!("an earlier restart failed"))
-    }
-
-    fn state(&self) -> Option<&HostState> {
-        self.vm.as_ref().map(Vm::state)
     }
 }
 

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use self::message::{Decoder, Framing, Head, chunk as chunk_of, last_chunk, parse_request_head, write_headers};
 use self::message::parse_response_head;
+pub(crate) use self::message::{
+    Decoder, Framing, Head, chunk as chunk_of, last_chunk, parse_request_head, write_headers,
+};
 use crate::wire::{ClientSaw, Headers, Request, header};
 
 /// One client connection; it can carry several requests, one after the other.
@@ -59,7 +61,8 @@ pub fn request_bytes(request: &Request) -> Vec<u8> {
 impl Connection {
     /// `deadline` bounds each exchange, from the start of its request to the end of its response.
     pub fn open(addr: SocketAddr, deadline: Duration) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&addr, deadline).with_context(|| format!("connect {addr}"))?;
+        let stream =
+            TcpStream::connect_timeout(&addr, deadline).with_context(|| format!("connect {addr}"))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, rest: Vec::new(), deadline })
     }

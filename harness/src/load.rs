@@ -49,7 +49,10 @@ pub fn run(addr: SocketAddr, request: &[u8], connections: usize, bound: Bound) -
     let lanes = thread::scope(|scope| -> Result<Vec<Lane>> {
         let threads: Vec<_> =
             (0..connections.max(1)).map(|_| scope.spawn(|| Lane::drive(addr, request, &more))).collect();
-        threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("a load thread panicked"))).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow!("a load thread panicked")))
+            .collect()
     })?;
     Ok(sum_up(lanes, started.elapsed()))
 }

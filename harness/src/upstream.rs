@@ -40,7 +40,9 @@ impl Upstream {
     }
 
     /// An upstream for load: it counts, and keeps no request.
-    pub fn start_unrecorded(handler: impl Fn(&UpstreamSaw) -> Response + Send + Sync + 'static) -> Result<Self> {
+    pub fn start_unrecorded(
+        handler: impl Fn(&UpstreamSaw) -> Response + Send + Sync + 'static,
+    ) -> Result<Self> {
         Self::listen(Box::new(handler), false)
     }
 
@@ -106,7 +108,8 @@ impl Upstream {
             stopping: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
-        let acceptor = thread::Builder::new().name("upstream".into()).spawn(move || accept(&listener, &accepting))?;
+        let acceptor =
+            thread::Builder::new().name("upstream".into()).spawn(move || accept(&listener, &accepting))?;
         Ok(Self { addr, shared, acceptor: Some(acceptor) })
     }
 }
@@ -173,7 +176,11 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
 }
 
 /// None: the connection ended between two requests.
-fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, shared: &Shared) -> Result<Option<UpstreamSaw>> {
+fn read_request(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    shared: &Shared,
+) -> Result<Option<UpstreamSaw>> {
     let head = loop {
         if let Some((head, size)) = parse_request_head(buffer)? {
             buffer.drain(..size);

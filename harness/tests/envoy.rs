@@ -13,7 +13,8 @@ const WITHIN: Duration = Duration::from_secs(20);
 #[test]
 fn the_noop_filter_passes_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let upstream = Upstream::start(|saw| Response::new(200, saw.body.clone()).with_trailer("x-down", "2")).unwrap();
+    let upstream =
+        Upstream::start(|saw| Response::new(200, saw.body.clone()).with_trailer("x-down", "2")).unwrap();
     let filter = WasmFilter::new(noop::write_into(folder.path()).unwrap(), "{}");
     let mut bootstrap =
         Bootstrap::new(upstream.addr(), Some(filter)).with_listener(Listener::new("plain", None));

@@ -24,7 +24,10 @@ fn what_is_sent_is_what_the_upstream_sees() {
         let client = http1::exchange(upstream.addr(), &request, WITHIN).unwrap().unwrap();
         assert_eq!((client.status, client.text().as_str(), client.complete), (200, "hello there", true));
         let saw = upstream.take_requests().remove(0);
-        assert_eq!((saw.method.as_str(), saw.path.as_str(), saw.authority.as_str()), ("POST", "/p?q=1", "test.local"));
+        assert_eq!(
+            (saw.method.as_str(), saw.path.as_str(), saw.authority.as_str()),
+            ("POST", "/p?q=1", "test.local")
+        );
         assert_eq!(saw.header("x-odd"), Some(&b"\xff\xfe"[..]));
         assert_eq!((saw.trailers, saw.complete), (request.trailers, true));
     }
@@ -102,7 +105,8 @@ fn a_silent_server_is_no_answer() {
 
 #[test]
 fn load_counts_every_request() {
-    let upstream = Upstream::start_unrecorded(|_| Response::new(200, "ok").with_header("content-length", "2")).unwrap();
+    let upstream =
+        Upstream::start_unrecorded(|_| Response::new(200, "ok").with_header("content-length", "2")).unwrap();
     let request = http1::request_bytes(&Request::post("/", "x"));
     let report = load::run(upstream.addr(), &request, 3, Bound::Count(300)).unwrap();
     assert_eq!((report.requests, report.errors, report.statuses[&200]), (300, 0, 300));

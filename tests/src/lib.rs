@@ -1,1 +1,22 @@
+//! Case files and what runs them: the same exchange on three engines with the same outcome required.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`case`] | the form of a case file, and the exchange that it describes |
+//! | [`expect`] | what a case expects, what every case must hold, and what two engines must agree on |
+//! | [`engine`] | `native`, `wasmtime` and `envoy`: each runs an exchange and tells what both ends saw |
+//! | [`gaps`] | `known-gaps.yaml` |
+//!
+//! How to write and run cases is said in `tests/cases.rs`.
 
+pub mod case;
+pub mod engine;
+pub mod expect;
+pub mod gaps;
+
+use std::path::{Path, PathBuf};
+
+/// This crate's folder, where the data lies.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}

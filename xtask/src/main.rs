@@ -1,1 +1,43 @@
-fn main() {}
+//! `cargo xtask`: everything a developer or a newcomer runs. One file per command; each says what it does, gets
+//! what it needs, and cleans up after itself.
+#![allow(clippy::print_stdout, reason = "these commands talk to people")]
+
+mod bench;
+mod build;
+mod demo;
+mod lint;
+mod size;
+mod test;
+mod up;
+
+use anyhow::Result;
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Sentinel's developer commands")]
+enum Command {
+    /// Build the filter and the `sentinel` binary, start them with a real Envoy and a demo upstream.
+    Up(up::Args),
+    /// Run all tests, those in a real Envoy included.
+    Test(test::Args),
+    /// Build target/dist/sentinel and target/dist/sentinel_filter.wasm.
+    Build,
+    /// Measure: what the filter costs.
+    #[command(subcommand)]
+    Bench(bench::Command),
+    /// Formatting, clippy without warnings, and the direction of dependencies.
+    Lint,
+    /// Size and imports of the module, its start-up cost in Envoy, memory per VM.
+    Size,
+}
+
+fn main() -> Result<()> {
+    match Command::parse() {
+        Command::Up(args) => up::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Build => build::run().map(drop),
+        Command::Bench(command) => bench::run(&command),
+        Command::Lint => lint::run(),
+        Command::Size => size::run(),
+    }
+}

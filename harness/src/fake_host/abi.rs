@@ -48,12 +48,12 @@ pub(crate) fn read_text(guest: &Guest<'_>, address: u32, size: u32) -> Answer<St
     Ok(String::from_utf8_lossy(&read(guest, address, size)?).into_owned())
 }
 
+/// A malformed list reads as no pairs, without an error: that is what Envoy does.
 pub(crate) fn read_pairs(guest: &Guest<'_>, address: u32, size: u32) -> Answer<Headers> {
     if size == 0 {
         return Ok(Headers::new());
     }
-    let bytes = read(guest, address, size)?;
-    pairs_from_bytes(&bytes).ok_or(Refusal::Status(Status::BadArgument))
+    Ok(pairs_from_bytes(&read(guest, address, size)?).unwrap_or_default())
 }
 
 pub(crate) fn write(guest: &mut Guest<'_>, address: u32, bytes: &[u8]) -> Answer {
@@ -103,18 +103,22 @@ pub(crate) fn pairs_to_bytes(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
+/// Strict, as Envoy is: every NUL in its place, no byte left over, no list beyond its limits.
 pub(crate) fn pairs_from_bytes(bytes: &[u8]) -> Option<Headers> {
+    if bytes.len() > PAIRS_BYTES_MAX {
+        return None;
+    }
     let number = |at: usize| -> Option<usize> {
         let bytes = bytes.get(at..at.checked_add(4)?)?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
     };
-    let count = number(0)?;
+    let count = number(0).filter(|count| *count <= PAIRS_MAX)?;
     let mut text_at = count.checked_mul(8)?.checked_add(4)?;
     let mut take = |size: usize| -> Option<Vec<u8>> {
         let end = text_at.checked_add(size)?;
         let text = bytes.get(text_at..end)?.to_vec();
         text_at = end.checked_add(1)?;
-        Some(text)
+        (bytes.get(end) == Some(&0)).then_some(text)
     };
     let mut pairs = Headers::new();
     for idx in 0..count {
@@ -122,8 +126,11 @@ pub(crate) fn pairs_from_bytes(bytes: &[u8]) -> Option<Headers> {
         let value = take(number(8 + idx * 8)?)?;
         pairs.push((name.to_ascii_lowercase(), value));
     }
-    Some(pairs)
+    (text_at == bytes.len()).then_some(pairs)
 }
+
+const PAIRS_MAX: usize = 1024;
+const PAIRS_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -131,9 +138,21 @@ mod tests {
 
     #[test]
     fn pairs_survive_the_round_trip() {
-        let pairs =
-            vec![(b"a".to_vec(), b"".to_vec()), (b"x-long".to_vec(), vec![0xff, 0xfe]), (vec![], b"v".to_vec())];
+        let pairs = vec![
+            (b"a".to_vec(), b"".to_vec()),
+            (b"x-long".to_vec(), vec![0xff, 0xfe]),
+            (vec![], b"v".to_vec()),
+        ];
         assert_eq!(pairs_from_bytes(&pairs_to_bytes(&pairs)), Some(pairs));
+    }
+
+    #[test]
+    fn a_list_of_the_wrong_size_is_refused() {
+        let mut bytes = pairs_to_bytes(&[(b"a".to_vec(), b"b".to_vec())]);
+        bytes.push(0);
+        assert_eq!(pairs_from_bytes(&bytes), None);
+        bytes.truncate(bytes.len() - 2);
+        assert_eq!(pairs_from_bytes(&bytes), None);
     }
 
     #[test]

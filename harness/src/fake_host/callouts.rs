@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::state::CallAnswer;
-use crate::wire::{Headers, header};
+use crate::wire::{Headers, header, push};
 
 /// A dispatched HTTP call. `headers` has the pseudo headers too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,12 +51,11 @@ impl CalloutReply {
             Self::Answer { status, headers, body } => {
                 let mut all = status_header(status);
                 all.extend(headers);
+                push(&mut all, "x-envoy-upstream-service-time", "1");
                 CallAnswer { headers: all, body }
             }
             Self::Timeout => local_answer(504, "upstream request timeout"),
-            Self::ConnectFailure => {
-                local_answer(503, "upstream connect error or disconnect/reset before headers")
-            }
+            Self::ConnectFailure => local_answer(503, CONNECT_FAILURE),
             Self::Reset => CallAnswer::default(),
         }
     }
@@ -111,6 +110,9 @@ fn local_answer(status: u16, text: &str) -> CallAnswer {
     headers.push((b"content-type".to_vec(), b"text/plain".to_vec()));
     CallAnswer { headers, body: text.as_bytes().to_vec() }
 }
+
+const CONNECT_FAILURE: &str =
+    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
 
 fn status_header(status: u16) -> Headers {
     vec![(b":status".to_vec(), status.to_string().into_bytes())]

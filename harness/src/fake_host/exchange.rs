@@ -23,6 +23,7 @@ pub(crate) struct Exchange<'v> {
     pub(crate) vm: &'v mut Vm,
     pub(crate) limits: Limits,
     pub(crate) end_alone: bool,
+    pub(crate) http2: bool,
     pub(crate) callouts: Option<&'v mut CalloutHandler>,
     pub(crate) seen: Seen,
     pub(crate) local: Option<LocalReply>,
@@ -83,16 +84,16 @@ impl Exchange<'_> {
             Step::Reply(reply) if !begun => {
                 let input = local_input(&reply);
                 let direct = Out { headers: Some(input.headers), body: reply.body.clone(), ..Out::default() };
-                self.seen.client = Some(client_saw(&Out { ended: true, ..direct }));
+                self.seen.client = Some(client_saw(&Out { ended: true, ..direct }, self.http2));
                 self.set_details(&reply.details);
                 self.local = Some(reply);
             }
             Step::Reply(_) | Step::Cut => {
-                self.seen.client = begun.then(|| client_saw(&Out { ended: false, ..flow.out }));
+                self.seen.client = begun.then(|| client_saw(&Out { ended: false, ..flow.out }, self.http2));
                 self.note("the response was cut");
             }
             Step::Go => {
-                self.seen.client = begun.then(|| client_saw(&flow.out));
+                self.seen.client = begun.then(|| client_saw(&flow.out, self.http2));
                 if !flow.out.ended {
                     self.note("the filter never continued the response");
                 }
@@ -171,9 +172,9 @@ impl Exchange<'_> {
     fn while_logging(&mut self, logging: bool) {
         if let Some(stream) = self.vm.state_mut().stream.as_mut() {
             stream.logging = logging;
-            // Envoy does not buffer the last piece of a body any more when a reply answered it.
-            stream.request.body_open &= !stream.request.ended;
-            stream.response.body_open &= !stream.response.ended;
+            for half in [&mut stream.request, &mut stream.response] {
+                half.body_open &= !half.last_piece_unheld;
+            }
         }
     }
 
@@ -248,7 +249,7 @@ fn upstream_saw(out: &Out) -> UpstreamSaw {
         header(&headers, name).map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
     };
     let (method, path, authority) = (text(":method"), text(":path"), text(":authority"));
-    let (body, whole) = as_framed(&headers, &out.body);
+    let (body, complete) = as_framed(&headers, out);
     UpstreamSaw {
         method,
         path,
@@ -256,28 +257,30 @@ fn upstream_saw(out: &Out) -> UpstreamSaw {
         headers: plain_headers(headers, out),
         body,
         trailers: out.trailers.clone(),
-        complete: out.ended && whole,
+        complete,
     }
 }
 
-fn client_saw(out: &Out) -> ClientSaw {
+fn client_saw(out: &Out, http2: bool) -> ClientSaw {
     let headers = out.headers.clone().unwrap_or_default();
-    let status = header(&headers, ":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
-    let (body, whole) = as_framed(&headers, &out.body);
+    let status =
+        header(&headers, ":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+    let (body, complete) = as_framed(&headers, out);
     ClientSaw {
         status: status.unwrap_or(0),
         headers: plain_headers(headers, out),
         body,
         trailers: out.trailers.clone(),
-        complete: out.ended && whole,
+        complete: complete && (out.ended || !http2),
         continued: false,
     }
 }
 
-fn as_framed(headers: &Headers, body: &[u8]) -> (Vec<u8>, bool) {
+/// The body as the other side delimits it, and whether it saw its end: in HTTP/1.1 enough bytes are an end.
+fn as_framed(headers: &Headers, out: &Out) -> (Vec<u8>, bool) {
     match content_length(headers) {
-        Some(length) => (body.iter().take(length).copied().collect(), body.len() >= length),
-        None => (body.to_vec(), true),
+        Some(length) => (out.body.iter().take(length).copied().collect(), out.body.len() >= length),
+        None => (out.body.clone(), out.ended),
     }
 }
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::stream::{Direction, LocalReply, Stream};
 use super::vm::{Vm, as_u32};
-use crate::wire::Headers;
+use crate::wire::{Headers, push};
 
 pub(crate) struct Flow {
     pub(crate) direction: Direction,
@@ -138,7 +138,6 @@ impl Flow {
     fn data(&mut self, vm: &mut Vm, chunk: Vec<u8>, end: bool) -> Result<Step> {
         let direction = self.direction;
         with_stream(vm, |stream| stream.half(direction).bytes_received += chunk.len() as u64);
-        with_stream(vm, |stream| stream.half(direction).ended |= end);
         self.input_ended |= end;
         if self.hold == Hold::Everything {
             self.unseen.extend(chunk);
@@ -159,6 +158,7 @@ impl Flow {
                 half.body = chunk;
             }
             half.body_open = true;
+            half.last_piece_unheld = end && !buffering;
             size = half.body.len();
         });
         let too_large_before = buffering && size > self.limits.buffer;
@@ -248,10 +248,19 @@ impl Flow {
     }
 
     fn pass_headers(&mut self, vm: &mut Vm) {
-        if self.out.headers.is_none() {
-            let direction = self.direction;
-            self.out.headers = Some(with_stream_value(vm, |stream| stream.half(direction).headers.clone()));
+        if self.out.headers.is_some() {
+            return;
         }
+        let direction = self.direction;
+        self.out.headers = Some(with_stream_value(vm, |stream| {
+            let half = stream.half(direction);
+            half.passed = true;
+            if direction == Direction::Request {
+                // Envoy's router adds it; the filter meets it again in the log phase.
+                push(&mut half.headers, "x-envoy-expected-rq-timeout-ms", "60000");
+            }
+            half.headers.clone()
+        }));
     }
 
     fn pass_body(&mut self, vm: &mut Vm) {
@@ -259,6 +268,7 @@ impl Flow {
         let body = with_stream_value(vm, |stream| {
             let half = stream.half(direction);
             half.body_open = false;
+            half.bytes_passed += half.body.len() as u64;
             std::mem::take(&mut half.body)
         });
         self.out.body.extend(body);

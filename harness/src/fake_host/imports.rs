@@ -14,7 +14,11 @@ use super::wasm_error;
 use crate::wire::Headers;
 
 /// Defines every import of the module, or names the one that no proxy-wasm host has.
-pub(crate) fn define(linker: &mut Linker<HostState>, store: &mut Store<HostState>, module: &Module) -> Result<()> {
+pub(crate) fn define(
+    linker: &mut Linker<HostState>,
+    store: &mut Store<HostState>,
+    module: &Module,
+) -> Result<()> {
     define_proxy(linker).map_err(wasm_error)?;
     super::wasi::define(linker)?;
     for import in module.imports() {
@@ -145,21 +149,33 @@ fn buffer(state: &mut HostState, kind: u32) -> Answer<&[u8]> {
     match kind {
         REQUEST_BODY | RESPONSE_BODY => {
             let stream = state.own_stream().ok_or(Status::NotFound)?;
-            let half = stream.half(if kind == REQUEST_BODY { Direction::Request } else { Direction::Response });
+            let half =
+                stream.half(if kind == REQUEST_BODY { Direction::Request } else { Direction::Response });
             Ok(if half.body_open { &half.body } else { &[] })
         }
-        CALL_RESPONSE_BODY => state.call_answer.as_ref().map(|answer| answer.body.as_slice()).ok_or(not_found),
+        CALL_RESPONSE_BODY => {
+            state.call_answer.as_ref().map(|answer| answer.body.as_slice()).ok_or(not_found)
+        }
         VM_CONFIGURATION => Ok(&state.vm_config),
         PLUGIN_CONFIGURATION => state.configuration.as_deref().ok_or(not_found),
         _ => Err(not_found),
     }
 }
 
-fn set_buffer_bytes(guest: &mut Guest<'_>, kind: u32, start: u32, length: u32, data: u32, size: u32) -> Answer {
+fn set_buffer_bytes(
+    guest: &mut Guest<'_>,
+    kind: u32,
+    start: u32,
+    length: u32,
+    data: u32,
+    size: u32,
+) -> Answer {
     let direction = match kind {
         REQUEST_BODY => Direction::Request,
         RESPONSE_BODY => Direction::Response,
-        CALL_RESPONSE_BODY | VM_CONFIGURATION | PLUGIN_CONFIGURATION => return Err(Status::BadArgument.into()),
+        CALL_RESPONSE_BODY | VM_CONFIGURATION | PLUGIN_CONFIGURATION => {
+            return Err(Status::BadArgument.into());
+        }
         _ => return Err(Status::NotFound.into()),
     };
     let data = abi::read(guest, data, size)?;

@@ -46,8 +46,9 @@ impl FilterModule {
         if let Some(module) = kept.as_deref().and_then(|kept| read_compiled(&engine, kept)) {
             return Ok(Self { engine, module, name });
         }
-        let module =
-            Module::new(&engine, wasm).map_err(wasm_error).with_context(|| format!("cannot compile {name}"))?;
+        let module = Module::new(&engine, wasm)
+            .map_err(wasm_error)
+            .with_context(|| format!("cannot compile {name}"))?;
         if let Some(kept) = kept {
             // A cache that cannot be written costs time only.
             let _ = keep_compiled(&module, &kept);

@@ -18,7 +18,11 @@ pub(crate) fn property(state: &HostState, path: &[u8]) -> Result<Vec<u8>, Status
         ["plugin_name"] => Ok(PLUGIN_NAME.into()),
         ["plugin_root_id"] => Ok(ROOT_ID.into()),
         ["plugin_vm_id"] => Ok(state.vm_id.clone().into_bytes()),
-        ["filter_state"] | ["xds", "upstream_host_metadata"] => Err(Status::SerializationFailure),
+        ["filter_state"] => Err(Status::SerializationFailure),
+        // There is a host as soon as the router has the request.
+        ["xds", "upstream_host_metadata"] if stream.is_some_and(|stream| stream.request.passed) => {
+            Err(Status::SerializationFailure)
+        }
         _ => {
             let stream = stream.ok_or(Status::NotFound)?;
             let found = of_stream(stream, &parts, state.clock_ns).or_else(|| {
@@ -43,12 +47,12 @@ fn of_stream(stream: &Stream, parts: &[&str], clock_ns: u64) -> Option<Vec<u8>> 
         ["source", "port"] => number(source_port(stream)),
         ["destination", "address"] => Some(b"127.0.0.1:10000".to_vec()),
         ["destination", "port"] => number(10_000),
-        ["connection", "id"] | ["connection_id"] => number(stream.number),
+        ["connection", "id"] => number(stream.number),
         ["connection", "mtls"] => Some(vec![0]),
-        ["xds", "route_name"] | ["route_name"] => Some(ROUTE_NAME.into()),
-        ["xds", "cluster_name"] | ["cluster_name"] => Some(CLUSTER_NAME.into()),
+        ["xds", "route_name"] => Some(ROUTE_NAME.into()),
+        ["xds", "cluster_name"] => Some(CLUSTER_NAME.into()),
         ["xds", "virtual_host_name"] => Some(b"all".to_vec()),
-        ["xds", "listener_direction"] | ["listener_direction"] => number(0),
+        ["xds", "listener_direction"] => number(0),
         ["upstream", "address"] if stream.response.known => Some(b"127.0.0.1:20000".to_vec()),
         _ => None,
     }
@@ -83,19 +87,16 @@ fn of_request(stream: &Stream, parts: &[&str], clock_ns: u64) -> Option<Vec<u8>>
 
 fn of_response(stream: &Stream, parts: &[&str]) -> Option<Vec<u8>> {
     let half: &Half = &stream.response;
-    if !half.known {
-        return None;
-    }
     let headers = half.headers_to_read(stream.logging);
     match parts {
         ["code"] => {
             let status = header(&half.headers, ":status")?;
             number(std::str::from_utf8(status).ok()?.parse().ok()?)
         }
-        ["code_details"] => Some(stream.details.clone().into_bytes()),
+        ["code_details"] if half.known => Some(stream.details.clone().into_bytes()),
         ["flags"] => number(0),
-        ["size"] => number(half.bytes_received),
-        ["total_size"] => number(half.bytes_received + headers.map_or(0, byte_size)),
+        ["size"] => number(half.bytes_passed),
+        ["total_size"] => number(half.bytes_passed + headers.map_or(0, byte_size)),
         ["headers", name] => headers.and_then(|headers| header(headers, name)).map(<[u8]>::to_vec),
         _ => None,
     }

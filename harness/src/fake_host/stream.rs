@@ -52,8 +52,11 @@ pub(crate) struct Half {
     pub(crate) trailers_open: bool,
     pub(crate) body: Vec<u8>,
     pub(crate) body_open: bool,
-    /// The last piece of the input has come.
-    pub(crate) ended: bool,
+    /// The body's last piece came while nothing was held: Envoy does not buffer that one when a reply answers it.
+    pub(crate) last_piece_unheld: bool,
+    pub(crate) bytes_passed: u64,
+    /// The headers have gone on to the other side.
+    pub(crate) passed: bool,
     /// Body bytes that came from the wire so far, whether the filter was shown them or not.
     pub(crate) bytes_received: u64,
 }
@@ -85,8 +88,9 @@ impl Stream {
 }
 
 impl Half {
+    /// When a stream is logged all headers can be read, be it that there are none.
     pub(crate) fn headers_to_read(&self, logging: bool) -> Option<&Headers> {
-        (self.headers_open || logging && self.known).then_some(&self.headers)
+        (self.headers_open || logging).then_some(&self.headers)
     }
 
     /// What `proxy_set_buffer_bytes` can do in Envoy: replace all, or put at either end.

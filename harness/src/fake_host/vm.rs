@@ -51,10 +51,6 @@ impl Vm {
         self.store.data_mut()
     }
 
-    pub(crate) fn into_state(self) -> HostState {
-        self.store.into_data()
-    }
-
     pub(crate) fn memory_bytes(&self) -> usize {
         self.state().memory.map_or(0, |memory| memory.data_size(&self.store))
     }

@@ -28,12 +28,16 @@ fn define_all(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     for list in ["args_get", "environ_get"] {
         linker.func_wrap(MODULE, list, |_: u32, _: u32| ERRNO_OK)?;
     }
-    linker.func_wrap(MODULE, "fd_write", |mut guest: Guest<'_>, fd: u32, iovs: u32, count: u32, out: u32| {
-        if fd != 1 && fd != 2 {
-            return Ok(ERRNO_BADF);
-        }
-        errno(fd_write(&mut guest, fd, iovs, count, out))
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_write",
+        |mut guest: Guest<'_>, fd: u32, iovs: u32, count: u32, out: u32| {
+            if fd != 1 && fd != 2 {
+                return Ok(ERRNO_BADF);
+            }
+            errno(fd_write(&mut guest, fd, iovs, count, out))
+        },
+    )?;
     linker.func_wrap(MODULE, "clock_time_get", |mut guest: Guest<'_>, _: u32, _: u64, out: u32| {
         let now = guest.data().clock_ns;
         errno(abi::write_u64(&mut guest, out, now))

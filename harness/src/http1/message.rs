@@ -97,7 +97,9 @@ impl Framing {
     }
 
     fn given(headers: &Headers) -> Result<Option<Self>> {
-        if header(headers, "transfer-encoding").is_some_and(|te| te.to_ascii_lowercase().ends_with(b"chunked")) {
+        if header(headers, "transfer-encoding")
+            .is_some_and(|te| te.to_ascii_lowercase().ends_with(b"chunked"))
+        {
             return Ok(Some(Self::Chunked));
         }
         if header(headers, "content-length").is_none() {
@@ -225,7 +227,11 @@ mod tests {
             buffer.extend(&wire[cut..]);
             buffer.extend(b"next");
             body.extend(decoder.decode(&mut buffer).unwrap());
-            assert_eq!((body.as_slice(), buffer.as_slice()), (&b"hello world"[..], &b"next"[..]), "cut at {cut}");
+            assert_eq!(
+                (body.as_slice(), buffer.as_slice()),
+                (&b"hello world"[..], &b"next"[..]),
+                "cut at {cut}"
+            );
             assert!(decoder.done());
             assert_eq!(decoder.trailers(), Some(vec![(b"a".to_vec(), b"b".to_vec())]));
         }

@@ -1,0 +1,6 @@
+//! One module per command.
+
+pub(crate) mod policy;
+pub(crate) mod scan;
+pub(crate) mod serve;
+pub(crate) mod version;

@@ -1,0 +1,90 @@
+//! `sentinel serve`: the collector.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::ValueEnum;
+use sentinel_collector::{Collector, Config, MetricsAccess};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use crate::report::{Fault, Report};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where to listen.
+    #[arg(long, env = "SENTINEL_LISTEN", default_value = "127.0.0.1:8088")]
+    listen: SocketAddr,
+    /// The database file; made if it is not there.
+    #[arg(long, env = "SENTINEL_DATABASE", default_value = "sentinel.db")]
+    database: PathBuf,
+    /// Token that filters send; may be given several times, or in the environment, separated by commas.
+    #[arg(long = "token", env = "SENTINEL_TOKENS", value_delimiter = ',', hide_env_values = true, required = true)]
+    tokens: Vec<String>,
+    /// Token for readers; without one, the filters' tokens read, too.
+    #[arg(long = "reader-token", env = "SENTINEL_READER_TOKENS", value_delimiter = ',', hide_env_values = true)]
+    reader_tokens: Vec<String>,
+    /// Let anyone read /metrics, as a scraper without credentials needs it.
+    #[arg(long)]
+    open_metrics: bool,
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+pub(crate) fn run(args: Args) -> Result<Report, Fault> {
+    start_logging(args.log);
+    let mut config = Config::new(args.listen, args.database, args.tokens);
+    config.reader_tokens = args.reader_tokens;
+    if args.open_metrics {
+        config.metrics_access = MetricsAccess::Anyone;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Fault::Internal(format!("runtime: {e}")))?;
+    runtime.block_on(async {
+        let collector = Collector::bind(config).await.map_err(fault)?;
+        tracing::info!(address = %collector.local_addr(), "collector is listening");
+        collector.run(shutdown()).await.map_err(fault)
+    })?;
+    Ok(Report { text: "stopped".into(), json: json!({ "stopped": true }), code: 0 })
+}
+
+fn fault(error: sentinel_collector::Error) -> Fault {
+    match error.is_config() {
+        true => Fault::Input(error.to_string()),
+        false => Fault::Internal(error.to_string()),
+    }
+}
+
+fn start_logging(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("SENTINEL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}
+
+/// Interrupt or terminate, whichever comes first.
+async fn shutdown() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+        Err(error) => tracing::warn!(%error, "termination signal cannot be caught"),
+    }
+    #[cfg(not(unix))]
+    let _ = interrupt.await;
+}

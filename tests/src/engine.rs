@@ -1,0 +1,28 @@
+//! The engines that run an exchange: the core by itself, the built filter in a fake host, the built filter in Envoy.
+
+mod envoy;
+mod native;
+mod wasmtime;
+
+use std::{env, path::PathBuf};
+
+use anyhow::{Result, ensure};
+
+pub use self::{
+    envoy::InEnvoy,
+    native::{Cut, Native},
+    wasmtime::InWasmtime,
+};
+use crate::{case::Case, expect::Outcome, folder};
+
+pub trait Engine: Send + Sync {
+    fn run(&self, case: &Case) -> Result<Outcome>;
+}
+
+/// The filter as it is shipped.
+pub fn built_filter() -> Result<PathBuf> {
+    let path = env::var_os("SENTINEL_FILTER")
+        .map_or_else(|| folder().join("../target/dist/sentinel_filter.wasm"), PathBuf::from);
+    ensure!(path.is_file(), "{}: there is no such file; run `cargo xtask build` first", path.display());
+    Ok(path.canonicalize()?)
+}

@@ -1,0 +1,219 @@
+//! Runs every case of `tests/cases/` on three engines and requires the same outcome.
+//!
+//! ```text
+//! cargo xtask build                                        the filter first: two engines run the built file
+//! cargo test -p sentinel-tests --test cases                all cases on all engines
+//! cargo test -p sentinel-tests --test cases -- native::    one engine
+//! cargo test -p sentinel-tests --test cases -- pii/card    one topic; any part of engine::path::case
+//! ```
+//!
+//! Engines: `native` drives `sentinel_core::Exchange`, `wasmtime` the built filter in the fake host, `envoy` the
+//! built filter in a real Envoy (`SENTINEL_FILTER` names another file). Every case runs on `native` with its bodies
+//! cut into pieces of 1, 2 and 7 bytes and whole, and what the other engines do is held against it.
+//!
+//! # A case file
+//!
+//! ```yaml
+//! policy: thresholds          # policies/thresholds.yaml; not given: the built-in policy
+//! cases:
+//! - name: ignore previous instructions is blocked
+//!   level: 2                  # paranoia level of the built-in policy; not given: 1
+//!   request:                  # not given: POST /v1/chat/completions, application/json once there is a body
+//!     chat: [{role: user, content: "..."}]     # or json: ..., text: "...", parts: [...]; one of them
+//!     with: {tools: []}       # members of the chat body beside `messages`
+//!     parts: ['a\xff', {repeat: a, times: 9}, {base64: AAA=}]
+//!     headers: {x-a: 'a\xff', x-b: [1, 2], content-type: null}       # null takes a default away
+//!     split: 7                # pieces of 7 bytes; also chunked, trailers, http2, expect_continue, method, path, host
+//!   upstream: {chat: "..."}   # the answer: also json, text, parts, sse, empty, status, headers, split, trailers
+//!   expect:                   # what is not given is what harmless traffic gets
+//!     action: block           # allow
+//!     verdict: malicious      # clean
+//!     rules: [a/b]            # the exact set
+//!     gaps: {request: [size], response: []}    # the exact sets
+//!     status: 403             # as the upstream answered; 403 for a block
+//!     upstream: none          # none, unchanged, or any of {body, json, contains, lacks, headers, error}
+//!     client: unchanged       # the same for the other end
+//!   twin:                     # or twins: [..]; the same exchange with harmless text, a case of its own
+//!     chat: [{role: user, content: "..."}]     # or json, text, parts, request, upstream, expect
+//! ```
+//!
+//! Checked on every case without being said: `expect::complaints` has the list (receipts balance and account for
+//! every byte, a blocked request reaches nobody, a mask leaves valid JSON, an event never has the text, ...).
+//!
+//! # Proof that it ran
+//!
+//! `CASES_MIN` bounds the number of cases from below, for each engine. The cases of `canary/` expect what is not so
+//! and must fail. The cases of `known-gaps.yaml` must fail, too. A filter that matches nothing is an error.
+
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+use sentinel_tests::{
+    case::{self, Case, Policies},
+    engine::{Cut, Engine, InEnvoy, InWasmtime, Native},
+    expect::{complaints, differences},
+    folder,
+    gaps::KnownGaps,
+};
+
+/// Fewer cases than this on any engine, and the run fails: somebody lost a folder.
+const CASES_MIN: usize = 3;
+
+const CUTS: [Cut; 4] = [Cut::Whole, Cut::Pieces(1), Cut::Pieces(2), Cut::Pieces(7)];
+/// A large body is cut into fewer pieces: they would take minutes and show nothing new.
+const SMALL_CUT_BYTES_MAX: usize = 64 * 1024;
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
+    let args = Arguments::from_args();
+    let policies = Policies::load(&folder().join("policies"))?;
+    let cases = case::load(&folder().join("cases"), &policies)?;
+    let canaries = case::load(&folder().join("canary"), &policies)?;
+    let gaps = KnownGaps::load(&folder().join("known-gaps.yaml"), &cases)?;
+    ensure!(cases.len() >= CASES_MIN, "{} cases, there were at least {CASES_MIN}", cases.len());
+    ensure!(!canaries.is_empty(), "no canary");
+    let run = Arc::new(Run::new(policies)?);
+
+    let mut trials = Vec::new();
+    for engine in ENGINES {
+        for case in &cases {
+            let reason = gaps.reason(case, engine.name()).map(str::to_owned);
+            let (run, case) = (Arc::clone(&run), case.clone());
+            let name = format!("{}::{}::{}", engine.name(), case.file, case.name);
+            trials.push(Trial::test(name, move || run.trial(engine, &case, reason.as_deref())));
+        }
+        for case in &canaries {
+            let (run, case) = (Arc::clone(&run), case.clone());
+            let name = format!("{}::canary/{}::{}", engine.name(), case.file, case.name);
+            trials.push(Trial::test(name, move || run.canary(engine, &case)));
+        }
+    }
+    let n_wanted = trials.iter().filter(|trial| !args.is_filtered_out(trial)).count();
+    ensure!(n_wanted > 0, "the filter {:?} matches no trial", args.filter);
+    let filtered = n_wanted < trials.len();
+    let conclusion = libtest_mimic::run(&args, trials);
+    if args.list {
+        return Ok(conclusion.exit_code());
+    }
+    let executed = run.executed();
+    println!("cases executed: {executed:?}");
+    if !filtered && let Some((engine, n)) = executed.iter().find(|(_, n)| **n < CASES_MIN) {
+        bail!("{n} cases were executed on {engine}, expected at least {CASES_MIN}");
+    }
+    Ok(conclusion.exit_code())
+}
+
+#[derive(Clone, Copy, Debug)]
+enum On {
+    Native,
+    Wasmtime,
+    Envoy,
+}
+
+const ENGINES: [On; 3] = [On::Native, On::Wasmtime, On::Envoy];
+
+impl On {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Wasmtime => "wasmtime",
+            Self::Envoy => "envoy",
+        }
+    }
+}
+
+/// The engines, each started by the first trial that needs it, and how many cases each has run.
+struct Run {
+    policies: Policies,
+    native: Native,
+    wasmtime: OnceLock<Result<InWasmtime>>,
+    envoy: OnceLock<Result<InEnvoy>>,
+    executed: [AtomicUsize; ENGINES.len()],
+}
+
+impl Run {
+    fn new(policies: Policies) -> Result<Self> {
+        let native = Native::new(&policies)?;
+        let executed = Default::default();
+        Ok(Self { policies, native, wasmtime: OnceLock::new(), envoy: OnceLock::new(), executed })
+    }
+
+    fn trial(&self, on: On, case: &Case, known_gap: Option<&str>) -> Result<(), Failed> {
+        match (self.check(on, case), known_gap) {
+            (Ok(()), None) => Ok(()),
+            (Ok(()), Some(reason)) => {
+                Err(format!("passes, but known-gaps.yaml says that it fails: {reason}").into())
+            }
+            (Err(error), None) => Err(format!("{error:#}").into()),
+            (Err(_), Some(_)) => Ok(()),
+        }
+    }
+
+    /// An engine that does not run at all fails every case, so that is not what a canary may fail by.
+    fn canary(&self, on: On, case: &Case) -> Result<(), Failed> {
+        let outcome = self.engine(on).and_then(|engine| engine.run(case)).map_err(|e| format!("{e:#}"))?;
+        match complaints(case, &outcome).is_empty() {
+            true => Err("passes, although it expects what is not so: the checks check nothing".into()),
+            false => Ok(()),
+        }
+    }
+
+    fn check(&self, on: On, case: &Case) -> Result<()> {
+        let outcome = self.engine(on)?.run(case)?;
+        if let Some(executed) = self.executed.get(on as usize) {
+            executed.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut wrong = complaints(case, &outcome);
+        match on {
+            On::Native => {
+                for cut in CUTS {
+                    let small = matches!(cut, Cut::Pieces(size) if size < 1000);
+                    if small && case.request.body().len() > SMALL_CUT_BYTES_MAX {
+                        continue;
+                    }
+                    let other = self.native.run_cut(case, cut)?;
+                    wrong.extend(differences(&outcome, &other).into_iter().map(|line| format!("{cut:?}: {line}")));
+                }
+            }
+            On::Wasmtime | On::Envoy => {
+                let native = self.native.run(case)?;
+                let differ = differences(&outcome, &native);
+                wrong.extend(differ.into_iter().map(|line| format!("unlike native: {line}")));
+            }
+        }
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => bail!("{}", wrong.join("\n")),
+        }
+    }
+
+    fn engine(&self, on: On) -> Result<&dyn Engine> {
+        Ok(match on {
+            On::Native => &self.native,
+            On::Wasmtime => started(&self.wasmtime, || InWasmtime::new(&self.policies))?,
+            On::Envoy => started(&self.envoy, || InEnvoy::new(&self.policies))?,
+        })
+    }
+
+    fn executed(&self) -> BTreeMap<&'static str, usize> {
+        ENGINES.iter().zip(&self.executed).map(|(on, n)| (on.name(), n.load(Ordering::Relaxed))).collect()
+    }
+}
+
+fn started<T>(cell: &OnceLock<Result<T>>, start: impl FnOnce() -> Result<T>) -> Result<&T> {
+    cell.get_or_init(start).as_ref().map_err(|error| anyhow!("{error:#}")).context("the engine does not start")
+}

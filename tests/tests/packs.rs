@@ -1,0 +1,87 @@
+//! The rule packs against their own words: every example matches its rule, no twin matches any rule.
+
+#[path = "../../model/source.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the build script's module, used here in part")]
+mod source;
+
+use std::{fs, path::PathBuf, sync::OnceLock};
+
+use sentinel_core::{PatternSet, scan_text};
+// `source.rs` reads these from the crate that it is part of.
+use sentinel_model::{Channel, Family, pack};
+use source::{PackSource, RuleSource};
+
+fn packs() -> Vec<(PathBuf, PackSource)> {
+    let folder = sentinel_tests::folder().join("../model/patterns");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|ext| ext == "yaml")).collect();
+    files.sort();
+    let read = |path: PathBuf| {
+        let source = PackSource::read(&fs::read_to_string(&path).unwrap()).unwrap();
+        (path, source)
+    };
+    files.into_iter().map(read).collect()
+}
+
+fn patterns() -> &'static PatternSet {
+    static PATTERNS: OnceLock<PatternSet> = OnceLock::new();
+    PATTERNS.get_or_init(|| PatternSet::builtin().unwrap())
+}
+
+/// Calls `check` for every rule with the channels that it judges, and lists what it complains about.
+#[track_caller]
+fn for_every_rule(check: impl Fn(&RuleSource, &[Channel]) -> Vec<String>) {
+    let packs = packs();
+    let complaints: Vec<String> = packs
+        .iter()
+        .flat_map(|(_, pack)| pack.rules.iter().map(|rule| (rule, rule.channels.as_ref().unwrap_or(&pack.channels))))
+        .flat_map(|(rule, channels)| check(rule, channels))
+        .collect();
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn every_example_matches_its_rule_on_every_channel() {
+    for_every_rule(|rule, channels| {
+        let pairs = rule.examples.iter().flat_map(|text| channels.iter().map(move |channel| (text, *channel)));
+        let missed = pairs.filter(|(text, channel)| !scan_text(patterns(), Some(*channel), text).contains(&rule.id));
+        missed.map(|(text, channel)| format!("{} misses {text:?} on {}", rule.id, channel.name())).collect()
+    });
+}
+
+#[test]
+fn no_twin_matches_any_rule_on_any_channel() {
+    for_every_rule(|rule, _| {
+        let pairs = rule.twins.iter().flat_map(|text| Channel::ALL.map(|channel| (text, channel)));
+        let scanned = pairs.map(|(text, channel)| (text, channel, scan_text(patterns(), Some(channel), text)));
+        let matched = scanned.filter(|(.., found)| !found.is_empty());
+        matched
+            .map(|(text, channel, found)| {
+                format!("twin of {}: {text:?} matches {found:?} on {}", rule.id, channel.name())
+            })
+            .collect()
+    });
+}
+
+#[test]
+fn a_rule_is_silent_on_the_channels_that_it_does_not_judge() {
+    for_every_rule(|rule, channels| {
+        let others = Channel::ALL.into_iter().filter(|channel| !channels.contains(channel));
+        let pairs = others.flat_map(|channel| rule.examples.iter().map(move |text| (text, channel)));
+        let matched = pairs.filter(|(text, channel)| scan_text(patterns(), Some(*channel), text).contains(&rule.id));
+        matched.map(|(text, channel)| format!("{} judges {text:?} on {}", rule.id, channel.name())).collect()
+    });
+}
+
+/// The tests above would pass for a folder that is empty.
+#[test]
+fn the_sources_are_what_is_built_in() {
+    let source: Vec<pack::Pack> = packs().into_iter().map(|(_, pack)| pack.into_artefact()).collect();
+    let built_in = pack::Pack::read_all(sentinel_model::BUILTIN_PACKS).unwrap();
+    assert_eq!(source, built_in);
+    assert!(built_in.iter().map(|pack| pack.rules.len()).sum::<usize>() >= 15);
+    for family in Family::ALL.into_iter().filter(|family| family.is_attack()) {
+        let any = built_in.iter().flat_map(|pack| &pack.rules).any(|rule| rule.family == family);
+        assert!(any, "no rule of family {}", family.name());
+    }
+}

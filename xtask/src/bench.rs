@@ -1,0 +1,53 @@
+//! `cargo xtask bench`: what the filter costs. Ratios of one interleaved run; absolute times of a shared machine are
+//! only printed beside them.
+
+mod core_speed;
+mod envoy_cost;
+
+use anyhow::Result;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// No filter, a no-op filter and Sentinel in a real Envoy: requests per second and Envoy's CPU per request.
+    Envoy {
+        /// Rounds; every round measures each variant once.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Seconds per measurement.
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+    },
+    /// The core natively and in the fake host: benign and hostile bodies.
+    Core,
+}
+
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Envoy { rounds, seconds } => envoy_cost::run(*rounds, *seconds),
+        Command::Core => core_speed::run(),
+    }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+fn least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// A chat request of about 4 KB, as benign as can be.
+fn chat_body(bytes: usize) -> String {
+    let sentence = "The quarterly report lists revenue by region and explains which of the new products did well, \
+                    which did not, and what the team plans to change before the summer. ";
+    let text: String = sentence.chars().cycle().take(bytes.saturating_sub(160)).collect();
+    serde_json::json!({
+        "model": "demo", "temperature": 0.2,
+        "messages": [
+            { "role": "system", "content": "You are a helpful assistant." },
+            { "role": "user", "content": text },
+        ],
+    })
+    .to_string()
+}
