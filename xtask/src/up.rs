@@ -154,7 +154,7 @@ pub(crate) fn shipped_bootstrap(
         ("port_value: 9901", "port_value: 0".to_string()),
         ("address: 127.0.0.1, port_value: 10000", format!("address: 127.0.0.1, port_value: {port}")),
         ("/etc/envoy/sentinel_filter.wasm", filter.display().to_string()),
-        ("token: change-me-please", format!("token: {TOKEN}")),
+        ("\"token\": \"change-me-please\"", format!("\"token\": \"{TOKEN}\"")),
         ("address: llm.internal, port_value: 8000", address(upstream)),
         ("address: collector.internal, port_value: 8088", address(collector)),
         // The check looks its requests up by the ids it gave them.
