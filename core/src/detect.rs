@@ -2,6 +2,7 @@
 
 pub(crate) mod card;
 pub(crate) mod patterns;
+mod phrase;
 
 pub use patterns::PatternSet;
 
@@ -20,9 +21,11 @@ use crate::{
 /// Hits beyond this are not recorded one by one; the rest of the body becomes a `budget` gap.
 const HITS_MAX: usize = 1024;
 
-/// Comparisons of one word with another that one direction of an exchange may cost: about 3 ms in a proxy's VM
-/// (`cargo xtask bench core`), so that no callback stalls the worker's other connections.
-const WORK_MAX: u32 = 400_000;
+/// Steps of comparing words that one direction of an exchange may cost: so much in any case, and so much per byte.
+/// Benign text needs a hundredth of it; text made of nothing but anchors runs into it (`cargo xtask bench core`
+/// shows both), and then the rest of the body is a `budget` gap.
+const WORK_BASE: u32 = 100_000;
+const WORK_PER_BYTE: u32 = 8;
 
 /// What a rule is, as far as a decision needs to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +56,10 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
+    fn for_bytes(bytes: usize) -> Self {
+        Self { work: WORK_BASE.saturating_add(Span::whole(bytes).len().saturating_mul(WORK_PER_BYTE)) }
+    }
+
     pub(crate) fn spend(&mut self, work: u32) -> bool {
         self.work = self.work.saturating_sub(work);
         self.work > 0
@@ -90,7 +97,7 @@ pub(crate) trait Detector: core::fmt::Debug + Send + Sync {
 /// the receipt never claims what was not looked at.
 pub(crate) fn detect(detectors: &[&dyn Detector], body: &[u8], extraction: &mut Extraction) -> Vec<Hit> {
     let mut view = View::default();
-    let mut hits = Hits { list: Vec::new(), budget: Budget { work: WORK_MAX } };
+    let mut hits = Hits { list: Vec::new(), budget: Budget::for_bytes(body.len()) };
     let whole = core::str::from_utf8(body).ok();
     for segment in &extraction.segments {
         // Segments of a body that is not UTF-8 as a whole are its readable stretches.

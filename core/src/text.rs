@@ -1,5 +1,9 @@
 //! Views of a text: what a detector reads instead of the raw bytes, with the way back to them.
 
+mod search;
 mod view;
+mod words;
 
+pub(crate) use search::find;
 pub(crate) use view::{Form, View};
+pub(crate) use words::{Word, may_be_word};

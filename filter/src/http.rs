@@ -9,7 +9,9 @@ use proxy_wasm::{
     traits::{Context, HttpContext},
     types::{Action as Flow, LogLevel},
 };
-use sentinel_core::{Body, Direction, Exchange, HeaderEdit, HeaderHold, Reply, Step, event::EventId};
+use sentinel_core::{
+    Action, Body, Direction, Exchange, HeaderEdit, HeaderHold, Reply, Standing, Step, Verdict, event::EventId,
+};
 
 use crate::{
     host::{self, HostError},
@@ -24,6 +26,8 @@ pub(crate) struct Stream {
     exchange: Option<Exchange>,
     request: Progress,
     response: Progress,
+    /// What access logs and other filters have been shown.
+    shown: Option<(Verdict, Action, usize)>,
     /// After a local reply the host plays the reply through these same callbacks; nothing is done about it.
     replied: bool,
 }
@@ -95,6 +99,7 @@ impl Stream {
             exchange: None,
             request: Progress { fed: 0 },
             response: Progress { fed: 0 },
+            shown: None,
             replied: false,
         }
     }
@@ -106,13 +111,14 @@ impl Stream {
             return Flow::Pause;
         };
         let header_hold = vm::with(|vm| vm.header_hold);
-        let mut exchange = Exchange::new(active.engine.clone(), header_hold, active.without_header_hold, host::now());
+        let now = host::now();
+        let mut exchange = Exchange::new(active.engine.clone(), header_hold, active.without_header_hold, now);
         let mut steps = Vec::new();
         match host::header_pairs(Direction::Request) {
             Ok(pairs) => {
                 let profile = host::property(&["xds", "route_metadata", "filter_metadata", "sentinel", "profile"]);
                 let profile = profile.as_deref().and_then(|name| std::str::from_utf8(name).ok());
-                exchange.request_headers(&pairs.headers(), profile, end, host::now(), &mut steps);
+                exchange.request_headers(&pairs.headers(), profile, end, now, &mut steps);
             }
             Err(error) => failed(&mut exchange, Direction::Request, error, &mut steps),
         }
@@ -213,7 +219,9 @@ impl Stream {
                 Step::Reply(reply) => flow = self.reply(direction, &reply),
             }
         }
-        self.show_standing();
+        if flow == Flow::Continue || self.replied {
+            self.show_standing();
+        }
         flow
     }
 
@@ -245,36 +253,38 @@ impl Stream {
         self.apply(direction, steps)
     }
 
-    /// Filter state, for access logs and for filters behind this one.
-    fn show_standing(&self) {
+    /// Filter state, for access logs and for filters behind this one. Only what is new: it is the dearest host call.
+    fn show_standing(&mut self) {
         let Some(exchange) = &self.exchange else { return };
-        let standing = exchange.standing();
-        let rules: Vec<&str> = standing.findings.iter().map(|finding| finding.rule.as_str()).take(8).collect();
-        let shown = [
-            ("sentinel_verdict", standing.verdict.name().to_string()),
-            ("sentinel_action", standing.action.name().to_string()),
-            ("sentinel_score", standing.score.to_string()),
-            ("sentinel_rules", rules.join(",")),
-        ];
-        for (name, value) in shown.iter().filter(|(_, value)| !value.is_empty()) {
-            // Not every host keeps filter state; the event has it all.
-            let _ = host::set_filter_state(name, value);
+        let Standing { verdict, action, score, findings } = exchange.standing();
+        let standing = Some((verdict, action, findings.len()));
+        if self.shown == standing {
+            return;
         }
+        // Not every host keeps filter state; the event has it all.
+        let _ = host::set_filter_state("sentinel_verdict", verdict.name());
+        if verdict > Verdict::Clean || action > Action::Allow {
+            let _ = host::set_filter_state("sentinel_action", action.name());
+        }
+        if !findings.is_empty() {
+            let rules: Vec<&str> = findings.iter().map(|finding| finding.rule.as_str()).take(8).collect();
+            let _ = host::set_filter_state("sentinel_score", &score.to_string());
+            let _ = host::set_filter_state("sentinel_rules", &rules.join(","));
+        }
+        self.shown = standing;
     }
 
     fn finish(&mut self) {
         let Some(exchange) = self.exchange.take() else { return };
         let degraded = self.active.as_ref().and_then(|active| active.degraded.as_deref());
         let collector = self.active.as_ref().and_then(|active| active.collector.as_ref());
-        let status = host::number_property(&["response", "code"]).and_then(|code| u16::try_from(code).ok());
         let context_id = self.context_id;
         vm::with(|vm| {
             vm.waiting.retain(|waiting| waiting.context_id != context_id);
             let seq = vm.next_seq();
             let mut event = exchange.finish(EventId { vm: &vm.name, seq }, host::now(), degraded);
-            event.status = status.filter(|code| *code != 0).or(event.status);
+            event.status = event.status.or_else(response_code);
             vm.metrics.exchange(&event);
-            vm.metrics.heap();
             if let Some(collector) = collector
                 && let Ok(json) = serde_json::to_vec(&event)
             {
@@ -289,6 +299,12 @@ impl Stream {
             Direction::Response => &mut self.response,
         }
     }
+}
+
+/// The status the client got, where no response headers came by: the proxy answered by itself, or nobody did.
+fn response_code() -> Option<u16> {
+    let code = host::number_property(&["response", "code"])?;
+    u16::try_from(code).ok().filter(|code| *code != 0)
 }
 
 /// A request that was answered goes nowhere; the answer itself must get through.

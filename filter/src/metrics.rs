@@ -67,13 +67,21 @@ impl Metrics {
                 false => self.cards.add(1),
             }
         }
+        let mut bytes = [0_u64; 3];
         for receipt in std::iter::once(&event.receipt.request).chain(&event.receipt.response) {
-            self.scanned.add(receipt.scanned.into());
-            self.structural.add(receipt.structural.into());
-            self.unscanned.add(receipt.gap_bytes().into());
+            let [scanned, structural, gaps] = &mut bytes;
+            *scanned += u64::from(receipt.scanned);
+            *structural += u64::from(receipt.structural);
+            *gaps += u64::from(receipt.gap_bytes());
             receipt.gaps.iter().for_each(|gap| count(&self.gaps, gap.reason as usize, 1));
         }
-        self.risk.record((event.score * 100.0) as u64);
+        for (metric, by) in [self.scanned, self.structural, self.unscanned].into_iter().zip(bytes) {
+            metric.add(by);
+        }
+        // The clean majority would only fill one bucket.
+        if event.score > 0.0 {
+            self.risk.record((event.score * 100.0) as u64);
+        }
         self.request_us.record(event.latency_us.request);
         if event.receipt.response.is_some() {
             self.response_us.record(event.latency_us.response);

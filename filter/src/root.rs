@@ -92,8 +92,10 @@ impl RootContext for Root {
                 self.set_period(header_hold);
             }
         }
-        let Some(collector) = self.active.as_ref().and_then(|active| active.collector.as_ref()) else { return };
+        let collector = self.active.as_ref().and_then(|active| active.collector.as_ref());
         vm::with(|vm| {
+            vm.metrics.heap();
+            let Some(collector) = collector else { return };
             vm.shipper.flush(collector, host::now());
             let tally = vm.shipper.take_tally();
             vm.metrics.events(tally.sent, tally.dropped, tally.failed_calls, vm.shipper.buffered());

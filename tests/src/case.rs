@@ -116,8 +116,13 @@ struct ResponseSource {
 enum Part {
     /// With `\xff` for a byte.
     Text(String),
-    Repeat { repeat: String, times: usize },
-    Base64 { base64: String },
+    Repeat {
+        repeat: String,
+        times: usize,
+    },
+    Base64 {
+        base64: String,
+    },
 }
 
 /// Header values: one, or several lines. `\xff` stands for a byte.
@@ -213,7 +218,13 @@ fn builtin(level: u8) -> String {
 }
 
 impl Source {
-    fn read(self, file: &str, policy: Option<&str>, policies: &Policies, cases: &mut Vec<Case>) -> Result<()> {
+    fn read(
+        self,
+        file: &str,
+        policy: Option<&str>,
+        policies: &Policies,
+        cases: &mut Vec<Case>,
+    ) -> Result<()> {
         let policy = match (policy, self.level) {
             (Some(_), Some(_)) => bail!("level is that of the built-in policy: not together with a policy"),
             (Some(policy), None) => policy.to_owned(),
@@ -227,7 +238,14 @@ impl Source {
             request.headers.push((b"x-request-id".to_vec(), id.into_bytes()));
             let response = response.build(&request.method).context("upstream")?;
             expect.check_itself().context("expect")?;
-            cases.push(Case { file: file.to_owned(), name, policy: policy.clone(), request, response, expect });
+            cases.push(Case {
+                file: file.to_owned(),
+                name,
+                policy: policy.clone(),
+                request,
+                response,
+                expect,
+            });
             Ok::<_, anyhow::Error>(())
         };
         let twins: Vec<Twin> = self.twin.into_iter().chain(self.twins).collect();
@@ -240,7 +258,8 @@ impl Source {
             };
             let request = twin.request(&self.request);
             let response = twin.upstream.unwrap_or_else(|| self.upstream.clone());
-            add(name.clone(), &request, &response, twin.expect.unwrap_or_default()).with_context(|| name.clone())?;
+            add(name.clone(), &request, &response, twin.expect.unwrap_or_default())
+                .with_context(|| name.clone())?;
         }
         Ok(())
     }
@@ -266,14 +285,20 @@ impl Twin {
 impl RequestSource {
     fn build(&self) -> Result<Request> {
         let chat = self.chat.as_ref().map(|messages| {
-            let mut body = Map::from_iter([("model".to_owned(), json!("gpt-4o")), ("messages".to_owned(), json!(messages))]);
+            let mut body = Map::from_iter([
+                ("model".to_owned(), json!("gpt-4o")),
+                ("messages".to_owned(), json!(messages)),
+            ]);
             body.extend(self.with.clone());
             Value::Object(body)
         });
         ensure!(self.with.is_empty() || self.chat.is_some(), "\"with\" goes with \"chat\"");
         let json = chat.or_else(|| self.json.clone());
         let body = body(json.as_ref(), self.text.as_deref(), self.parts.as_deref())?;
-        let mut request = Request::new(self.method.as_deref().unwrap_or("POST"), self.path.as_deref().unwrap_or("/v1/chat/completions"));
+        let mut request = Request::new(
+            self.method.as_deref().unwrap_or("POST"),
+            self.path.as_deref().unwrap_or("/v1/chat/completions"),
+        );
         if let Some(host) = &self.host {
             request.authority.clone_from(host);
         }
@@ -297,7 +322,8 @@ impl RequestSource {
 
 impl ResponseSource {
     fn build(&self, method: &str) -> Result<Response> {
-        let nothing = self.json.is_none() && self.text.is_none() && self.parts.is_none() && self.sse.is_none();
+        let nothing =
+            self.json.is_none() && self.text.is_none() && self.parts.is_none() && self.sse.is_none();
         let chat = match (&self.chat, nothing && !self.empty) {
             (Some(text), _) => Some(answer(text)),
             (None, true) => Some(answer("ok")),
@@ -313,15 +339,18 @@ impl ResponseSource {
         let text = sse.or_else(|| self.text.clone());
         let body = body(json.as_ref(), text.as_deref(), self.parts.as_deref())?;
         let status = self.status.unwrap_or(200);
-        let mut response = Response { status, headers: headers(&self.headers, content_type)?, ..Response::default() };
+        let mut response =
+            Response { status, headers: headers(&self.headers, content_type)?, ..Response::default() };
         let bodiless = method == "HEAD" || matches!(status, 100..=199 | 204 | 304);
         if let Some(body) = body.filter(|body| !body.is_empty()) {
-            let chunked = self.chunked || self.sse.is_some() || self.split.is_some() || !self.trailers.is_empty();
+            let chunked =
+                self.chunked || self.sse.is_some() || self.split.is_some() || !self.trailers.is_empty();
             if !chunked && status != 204 {
                 response = response.with_header("content-length", body.len().to_string());
             }
             if !bodiless {
-                response.chunks = body.chunks(self.split.unwrap_or(body.len()).max(1)).map(<[u8]>::to_vec).collect();
+                response.chunks =
+                    body.chunks(self.split.unwrap_or(body.len()).max(1)).map(<[u8]>::to_vec).collect();
             }
         }
         for (name, value) in &self.trailers {
@@ -402,7 +431,10 @@ fn from_base64(text: &str) -> Result<Vec<u8>> {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let (mut bits, mut n_bits, mut out) = (0_u32, 0, Vec::new());
     for byte in text.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=') {
-        let value = ALPHABET.iter().position(|b| *b == byte).with_context(|| format!("{:?} in base64", char::from(byte)))?;
+        let value = ALPHABET
+            .iter()
+            .position(|b| *b == byte)
+            .with_context(|| format!("{:?} in base64", char::from(byte)))?;
         bits = bits << 6 | value as u32;
         n_bits += 6;
         if n_bits >= 8 {
@@ -416,5 +448,6 @@ fn from_base64(text: &str) -> Result<Vec<u8>> {
 
 /// FNV-1a: a name for a case that stays the same from run to run.
 fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

@@ -143,13 +143,20 @@ type Check = fn(&Case, &Outcome) -> Result<()>;
 fn action(case: &Case, Outcome { event, .. }: &Outcome) -> Result<()> {
     let Expect { action, verdict, would, direction, score_min, score_max, .. } = &case.expect;
     ensure!(event.action == *action, "expected {action:?}, was {:?} ({})", event.action, summary(event));
-    ensure!(event.verdict == *verdict, "expected verdict {verdict:?}, was {:?} ({})", event.verdict, summary(event));
+    ensure!(
+        event.verdict == *verdict,
+        "expected verdict {verdict:?}, was {:?} ({})",
+        event.verdict,
+        summary(event)
+    );
     ensure!(event.would == *would, "expected would {would:?}, was {:?}", event.would);
     let direction = direction.unwrap_or(event.direction);
     ensure!(event.direction == direction, "expected direction {direction:?}, was {:?}", event.direction);
     ensure!(event.score >= score_min.unwrap_or(0.0), "score is {}", event.score);
     ensure!(event.score <= score_max.unwrap_or(1.0), "score is {}", event.score);
-    for (what, expected, was) in [("route", &case.expect.route, &event.route), ("profile", &case.expect.profile, &event.profile)] {
+    for (what, expected, was) in
+        [("route", &case.expect.route, &event.route), ("profile", &case.expect.profile, &event.profile)]
+    {
         ensure!(expected.is_none() || expected == was, "expected {what} {expected:?}, was {was:?}");
     }
     Ok(())
@@ -201,7 +208,9 @@ fn upstream(case: &Case, outcome: &Outcome) -> Result<()> {
     let saw = outcome.upstream.as_ref();
     match (case.expect.upstream.as_ref().unwrap_or(&default), saw) {
         (Sight::Word(Word::None), None) => Ok(()),
-        (Sight::Word(Word::None), Some(saw)) => Err(anyhow!("saw {} {}: {}", saw.method, saw.path, saw.text())),
+        (Sight::Word(Word::None), Some(saw)) => {
+            Err(anyhow!("saw {} {}: {}", saw.method, saw.path, saw.text()))
+        }
         (_, None) => Err(anyhow!("saw nothing")),
         (Sight::Word(Word::Unchanged), Some(saw)) => {
             let request = &case.request;
@@ -276,11 +285,19 @@ fn receipts(case: &Case, outcome: &Outcome) -> Result<()> {
     }
     if outcome.upstream.is_some() {
         let sent = case.request.body().len();
-        ensure!(receipts.request.bytes as usize == sent, "{} of {sent} request bytes", receipts.request.bytes);
+        ensure!(
+            receipts.request.bytes as usize == sent,
+            "{} of {sent} request bytes",
+            receipts.request.bytes
+        );
         let receipt = receipts.response.as_ref().context("the response has no receipt")?;
         let sent = case.response.body().len();
         let refused_unread = outcome.event.action == Action::Block && receipt.bytes == 0;
-        ensure!(refused_unread || receipt.bytes as usize == sent, "{} of {sent} response bytes", receipt.bytes);
+        ensure!(
+            refused_unread || receipt.bytes as usize == sent,
+            "{} of {sent} response bytes",
+            receipt.bytes
+        );
     }
     Ok(())
 }
@@ -295,7 +312,10 @@ fn block(_: &Case, outcome: &Outcome) -> Result<()> {
     let client = outcome.client.as_ref().context("the client saw nothing")?;
     let code = error_code(&client.body)?;
     ensure!(code.starts_with("sentinel_"), "error.code is {code:?}");
-    ensure!(client.header("x-sentinel-action") == Some(b"block"), "the reply does not say that it is a block");
+    ensure!(
+        client.header("x-sentinel-action") == Some(b"block"),
+        "the reply does not say that it is a block"
+    );
     Ok(())
 }
 
@@ -304,11 +324,18 @@ fn mask(case: &Case, outcome: &Outcome) -> Result<()> {
     let upstream = outcome.upstream.as_ref().map(|saw| (case.request.body(), &saw.headers, &saw.body));
     let client = outcome.client.as_ref().map(|saw| (case.response.body(), &saw.headers, &saw.body));
     for (sent, headers, seen) in upstream.into_iter().chain(client) {
-        let was_json = serde_json::from_slice::<serde::de::IgnoredAny>(&sent).is_ok();
+        // A text that happens to be a number is no document.
+        let labelled = header(headers, "content-type").is_some_and(|value| value.ends_with(b"json"));
+        let document = labelled || sent.starts_with(b"{") || sent.starts_with(b"[");
+        let was_json = document && serde_json::from_slice::<serde::de::IgnoredAny>(&sent).is_ok();
         let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(seen).is_ok();
         ensure!(!was_json || is_json, "no longer JSON: {}", String::from_utf8_lossy(seen));
         let length = content_length(headers).filter(|_| !seen.is_empty());
-        ensure!(length.is_none_or(|length| length == seen.len()), "content-length {length:?}, {} bytes", seen.len());
+        ensure!(
+            length.is_none_or(|length| length == seen.len()),
+            "content-length {length:?}, {} bytes",
+            seen.len()
+        );
     }
     Ok(())
 }
@@ -338,19 +365,21 @@ pub fn differences(a: &Outcome, b: &Outcome) -> Vec<String> {
 
 fn comparable(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let event = &outcome.event;
-    let findings = event.findings.iter().map(|f| format!("{f:?} {:x} {:x}", f.score.to_bits(), f.moved.to_bits()));
+    let findings =
+        event.findings.iter().map(|f| format!("{f:?} {:x} {:x}", f.score.to_bits(), f.moved.to_bits()));
     let client = outcome.client.as_ref();
     let upstream = outcome.upstream.as_ref();
     vec![
         ("verdict", format!("{:?}", event.verdict)),
         ("action", format!("{:?}", event.action)),
         ("would", format!("{:?}", event.would)),
-        ("direction", format!("{:?}", event.direction)),
+        // Of an exchange in which nothing was decided, no direction did it.
+        ("direction", format!("{:?}", (event.action > Action::Allow).then_some(event.direction))),
         ("score", format!("{} {:x}", event.score, event.score.to_bits())),
         ("findings", findings.collect::<Vec<_>>().join("\n")),
         ("findings_total", event.findings_total.to_string()),
         ("gaps", format!("{:?}", event.gaps)),
-        ("receipts", format!("{:?}", event.receipt)),
+        ("receipts", receipts_of(event)),
         ("policy", event.policy.clone()),
         ("packs", format!("{:?}", event.packs)),
         ("route", format!("{:?} {:?}", event.route, event.profile)),
@@ -364,6 +393,17 @@ fn comparable(outcome: &Outcome) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// How much has come of a body when it is refused for its size depends on how it was cut into pieces.
+fn receipts_of(event: &Event) -> String {
+    let request = &event.receipt.request;
+    let refused = event.action == Action::Block && event.direction == Direction::Request;
+    match refused && request.gaps.iter().all(|gap| gap.reason == GapReason::Size) && !request.gaps.is_empty()
+    {
+        true => "refused for its size".to_owned(),
+        false => format!("{:?}", event.receipt),
+    }
+}
+
 /// The headers that the filter sets or removes.
 fn ours(headers: &Headers) -> BTreeSet<(String, String)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -374,8 +414,15 @@ fn ours(headers: &Headers) -> BTreeSet<(String, String)> {
 /// Every header that was sent arrives, but for those that belong to one hop and those that the filter takes out.
 fn same_headers(sent: &[(Vec<u8>, Vec<u8>)], seen: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
     const CHANGED: [&[u8]; 9] = [
-        b"accept-encoding", b"connection", b"content-length", b"expect", b"keep-alive", b"te", b"trailer",
-        b"transfer-encoding", b"upgrade",
+        b"accept-encoding",
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     ];
     for pair @ (name, value) in sent {
         let hop = CHANGED.contains(&name.as_slice()) || name.starts_with(b"x-sentinel-");
@@ -392,7 +439,8 @@ fn same_text(what: &str, expected: &[u8], seen: &[u8]) -> Result<()> {
 }
 
 fn error_code(body: &[u8]) -> Result<String> {
-    let value: Value = serde_json::from_slice(body).with_context(|| String::from_utf8_lossy(body).into_owned())?;
+    let value: Value =
+        serde_json::from_slice(body).with_context(|| String::from_utf8_lossy(body).into_owned())?;
     let code = value.pointer("/error/code").and_then(Value::as_str);
     Ok(code.with_context(|| format!("no error.code: {value}"))?.to_owned())
 }

@@ -1,7 +1,9 @@
 //! The rule packs against their own words: every example matches its rule, no twin matches any rule.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report, also in the helpers that tests share")]
 
 #[path = "../../model/source.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the build script's module, used here in part")]
+#[rustfmt::skip]
+#[expect(unreachable_pub, reason = "the build script's module, used here in part")]
 mod source;
 
 use std::{fs, path::PathBuf, sync::OnceLock};
@@ -14,7 +16,8 @@ use source::{PackSource, RuleSource};
 fn packs() -> Vec<(PathBuf, PackSource)> {
     let folder = sentinel_tests::folder().join("../model/patterns");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|ext| ext == "yaml")).collect();
+    let mut files: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|ext| ext == "yaml")).collect();
     files.sort();
     let read = |path: PathBuf| {
         let source = PackSource::read(&fs::read_to_string(&path).unwrap()).unwrap();
@@ -34,7 +37,9 @@ fn for_every_rule(check: impl Fn(&RuleSource, &[Channel]) -> Vec<String>) {
     let packs = packs();
     let complaints: Vec<String> = packs
         .iter()
-        .flat_map(|(_, pack)| pack.rules.iter().map(|rule| (rule, rule.channels.as_ref().unwrap_or(&pack.channels))))
+        .flat_map(|(_, pack)| {
+            pack.rules.iter().map(|rule| (rule, rule.channels.as_ref().unwrap_or(&pack.channels)))
+        })
         .flat_map(|(rule, channels)| check(rule, channels))
         .collect();
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
@@ -43,8 +48,10 @@ fn for_every_rule(check: impl Fn(&RuleSource, &[Channel]) -> Vec<String>) {
 #[test]
 fn every_example_matches_its_rule_on_every_channel() {
     for_every_rule(|rule, channels| {
-        let pairs = rule.examples.iter().flat_map(|text| channels.iter().map(move |channel| (text, *channel)));
-        let missed = pairs.filter(|(text, channel)| !scan_text(patterns(), Some(*channel), text).contains(&rule.id));
+        let pairs =
+            rule.examples.iter().flat_map(|text| channels.iter().map(move |channel| (text, *channel)));
+        let missed =
+            pairs.filter(|(text, channel)| !scan_text(patterns(), Some(*channel), text).contains(&rule.id));
         missed.map(|(text, channel)| format!("{} misses {text:?} on {}", rule.id, channel.name())).collect()
     });
 }
@@ -53,7 +60,8 @@ fn every_example_matches_its_rule_on_every_channel() {
 fn no_twin_matches_any_rule_on_any_channel() {
     for_every_rule(|rule, _| {
         let pairs = rule.twins.iter().flat_map(|text| Channel::ALL.map(|channel| (text, channel)));
-        let scanned = pairs.map(|(text, channel)| (text, channel, scan_text(patterns(), Some(channel), text)));
+        let scanned =
+            pairs.map(|(text, channel)| (text, channel, scan_text(patterns(), Some(channel), text)));
         let matched = scanned.filter(|(.., found)| !found.is_empty());
         matched
             .map(|(text, channel, found)| {
@@ -68,7 +76,8 @@ fn a_rule_is_silent_on_the_channels_that_it_does_not_judge() {
     for_every_rule(|rule, channels| {
         let others = Channel::ALL.into_iter().filter(|channel| !channels.contains(channel));
         let pairs = others.flat_map(|channel| rule.examples.iter().map(move |text| (text, channel)));
-        let matched = pairs.filter(|(text, channel)| scan_text(patterns(), Some(*channel), text).contains(&rule.id));
+        let matched =
+            pairs.filter(|(text, channel)| scan_text(patterns(), Some(*channel), text).contains(&rule.id));
         matched.map(|(text, channel)| format!("{} judges {text:?} on {}", rule.id, channel.name())).collect()
     });
 }

@@ -16,6 +16,9 @@ pub(crate) enum Command {
         /// Seconds per measurement.
         #[arg(long, default_value_t = 3)]
         seconds: u64,
+        /// Size of the chat request.
+        #[arg(long, default_value_t = 4096)]
+        bytes: usize,
     },
     /// The core natively and in the fake host: benign and hostile bodies.
     Core,
@@ -23,7 +26,7 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Envoy { rounds, seconds } => envoy_cost::run(*rounds, *seconds),
+        Command::Envoy { rounds, seconds, bytes } => envoy_cost::run(*rounds, *seconds, *bytes),
         Command::Core => core_speed::run(),
     }
 }

@@ -3,7 +3,10 @@
 //! Bounded work: at each digit group at most 19 digits and their separators are read.
 
 use super::{Detector, Hits, RuleIdx, RuleInfo};
-use crate::{text::View, traffic::Segment};
+use crate::{
+    text::{View, find},
+    traffic::Segment,
+};
 
 use alloc::string::String;
 use sentinel_model::Family;
@@ -42,7 +45,11 @@ impl Detector for CardDetector {
 fn next_group(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
-        at += text.get(at..)?.iter().position(u8::is_ascii_digit)?;
+        let rest = text.get(at..)?;
+        at += find(rest, |b| b.wrapping_sub(b'0') < 10);
+        if at >= text.len() {
+            return None;
+        }
         let before = at.checked_sub(1).and_then(|i| text.get(i)).copied().unwrap_or(b' ');
         if !before.is_ascii_alphanumeric() && before != b'_' && before != b'.' {
             return Some(at);

@@ -1,9 +1,8 @@
 //! The rules of all packs behind one literal pass.
 //!
-//! One automaton over the anchors of every pattern reads the view once; only where an anchor stands are the
-//! words around it compared. Nothing backtracks: the words that a pattern may have reached are a set of bits,
-//! moved forward step by step, so one anchor costs at most steps × gap × alternatives comparisons, whatever the
-//! text. The automaton is built once per VM and shared by every policy that is loaded in it.
+//! One automaton over the anchors of every pattern reads the view once; only where an anchor stands, as a word of its
+//! own, are the words around it compared ([`phrase`](super::phrase)). The automaton is built once per VM and shared
+//! by every policy that is loaded in it.
 
 use alloc::{
     collections::BTreeMap,
@@ -12,18 +11,24 @@ use alloc::{
 };
 use core::fmt;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{Anchored, MatchKind, automaton::Automaton, dfa::DFA};
 use sentinel_model::{
     ChannelSet, Pack,
     pack::{PackError, Rule},
-    phrase::{Alternative, Phrase, Words},
+    phrase::Phrase,
 };
 
-use super::{Budget, Detector, Hits, RuleIdx, RuleInfo};
-use crate::{event::PackId, hash, span::Span, text::View, traffic::Segment};
-
-/// A phrase reaches at most this many words to each side of its anchor.
-const REACH_WORDS: usize = 63;
+use super::{
+    Detector, Hits, RuleIdx, RuleInfo,
+    phrase::{Matcher, Place},
+};
+use crate::{
+    event::PackId,
+    hash,
+    span::Span,
+    text::{View, may_be_word},
+    traffic::Segment,
+};
 
 /// The same rule is not reported more often than this for one segment.
 const HITS_PER_RULE_MAX: usize = 4;
@@ -31,9 +36,11 @@ const HITS_PER_RULE_MAX: usize = 4;
 #[derive(Debug)]
 pub struct PatternSet {
     rules: Vec<CompiledRule>,
-    automaton: AhoCorasick,
+    automaton: DFA,
     /// For each literal of the automaton, the places where patterns use it.
     uses: Vec<Vec<Use>>,
+    /// Which literals are patterns by themselves.
+    letters: Vec<bool>,
     packs: Vec<PackId>,
 }
 
@@ -41,7 +48,13 @@ pub struct PatternSet {
 struct CompiledRule {
     info: RuleInfo,
     channels: ChannelSet,
-    patterns: Vec<Phrase>,
+    patterns: Vec<Pattern>,
+}
+
+#[derive(Debug)]
+enum Pattern {
+    Literal,
+    Words(Matcher),
 }
 
 /// An anchor of one pattern.
@@ -49,9 +62,16 @@ struct CompiledRule {
 struct Use {
     rule: u16,
     pattern: u16,
-    /// Which alternative of the anchor step, and which of its words, the literal is.
-    alternative: u16,
-    word: u16,
+    place: Place,
+}
+
+/// An anchor that stands in the view.
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    literal: u32,
+    span: Span,
+    /// Nothing word-like stands directly before it.
+    begins_word: bool,
 }
 
 #[derive(Debug)]
@@ -79,29 +99,25 @@ impl PatternSet {
 
     pub fn compile(packs: &[Pack]) -> Result<Self, CompileError> {
         sentinel_model::pack::check(packs)?;
-        let rules: Vec<CompiledRule> =
-            packs.iter().flat_map(|pack| &pack.rules).map(compile_rule).collect::<Result<_, _>>()?;
-        let mut literals: BTreeMap<&str, Vec<Use>> = BTreeMap::new();
-        for (rule_idx, rule) in rules.iter().enumerate() {
-            for (pattern_idx, pattern) in rule.patterns.iter().enumerate() {
-                for (literal, alternative, word) in anchors(pattern) {
-                    literals.entry(literal).or_default().push(Use {
-                        rule: rule_idx as u16,
-                        pattern: pattern_idx as u16,
-                        alternative: alternative as u16,
-                        word: word as u16,
-                    });
-                }
-            }
+        let mut literals: BTreeMap<String, Vec<Use>> = BTreeMap::new();
+        let mut rules = Vec::new();
+        for rule in packs.iter().flat_map(|pack| &pack.rules) {
+            let rule_idx = rules.len() as u16;
+            rules.push(compile_rule(rule, |literal, pattern, place| {
+                literals.entry(literal).or_default().push(Use { rule: rule_idx, pattern, place });
+            })?);
         }
-        let automaton = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::DFA))
+        let automaton = DFA::builder()
             .match_kind(MatchKind::Standard)
             .build(literals.keys())
             .map_err(|e| CompileError(alloc::format!("literal pass: {e}")))?;
+        let is_letters = |at: &Use| {
+            let rule: Option<&CompiledRule> = rules.get(usize::from(at.rule));
+            matches!(rule.and_then(|rule| rule.patterns.get(usize::from(at.pattern))), Some(Pattern::Literal))
+        };
+        let letters = literals.values().map(|uses| uses.iter().any(is_letters)).collect();
         let uses = literals.into_values().collect();
-        let packs = packs.iter().map(pack_id).collect();
-        Ok(Self { rules, automaton, uses, packs })
+        Ok(Self { rules, automaton, uses, letters, packs: packs.iter().map(pack_id).collect() })
     }
 
     pub fn packs(&self) -> &[PackId] {
@@ -128,32 +144,70 @@ impl PatternSet {
 
 impl Detector for PatternSet {
     fn detect(&self, segment: Segment, view: &mut View, hits: &mut Hits) {
-        if self.automaton.find(view.text()).is_none() {
+        let mut anchors = Vec::new();
+        self.find_anchors(view.text().as_bytes(), &mut anchors, hits);
+        if anchors.is_empty() {
             return;
         }
         let mut found: Vec<(RuleIdx, Span)> = Vec::new();
-        let (text, words) = view.words();
-        for anchor in self.automaton.find_overlapping_iter(text) {
-            let Some(uses) = self.uses.get(anchor.pattern().as_usize()) else { continue };
-            for at in uses {
+        for anchor in anchors {
+            let (text, words) = view.words_around(anchor.span.start as usize);
+            for at in self.uses.get(anchor.literal as usize).map_or(&[][..], Vec::as_slice) {
                 let Some(rule) = self.rules.get(usize::from(at.rule)) else { continue };
                 let rule_idx = RuleIdx(at.rule);
                 let n_found = found.iter().filter(|(idx, _)| *idx == rule_idx).count();
                 if !rule.channels.contains(segment.channel) || n_found == HITS_PER_RULE_MAX {
                     continue;
                 }
-                if !hits.budget.spend(1) {
-                    return;
-                }
-                let anchor = Span::new(anchor.start(), anchor.end());
-                if let Some(span) = rule.find(*at, text, words, anchor, &mut hits.budget) {
+                let span = match rule.patterns.get(usize::from(at.pattern)) {
+                    Some(Pattern::Literal) => Some(anchor.span),
+                    Some(Pattern::Words(matcher)) if anchor.begins_word => {
+                        matcher.find(at.place, text, words, anchor.span.start, &mut hits.budget)
+                    }
+                    _ => None,
+                };
+                if let Some(span) = span {
                     note(&mut found, rule_idx, span);
+                }
+                if hits.budget.is_spent() {
+                    return;
                 }
             }
         }
         for (rule, span) in found {
             let source = view.source(span.start as usize, span.end as usize);
             hits.push(rule, segment, source);
+        }
+    }
+}
+
+impl PatternSet {
+    /// Whether a literal leads to patterns that are matched letter by letter, inside of words as well.
+    fn is_literal(&self, literal: usize) -> bool {
+        self.letters.get(literal).copied().unwrap_or(false)
+    }
+
+    /// The literal pass: one table look-up per byte, whatever the text.
+    fn find_anchors(&self, text: &[u8], anchors: &mut Vec<Anchor>, hits: &mut Hits) {
+        let Ok(mut state) = self.automaton.start_state(Anchored::No) else { return };
+        for (at, &byte) in text.iter().enumerate() {
+            state = self.automaton.next_state(Anchored::No, state, byte);
+            if !self.automaton.is_special(state) || !self.automaton.is_match(state) {
+                continue;
+            }
+            for idx in 0..self.automaton.match_len(state) {
+                let pattern = self.automaton.match_pattern(state, idx);
+                let start = (at + 1).saturating_sub(self.automaton.pattern_len(pattern));
+                let before = start.checked_sub(1).and_then(|before| text.get(before));
+                // After a byte of a longer character only the words can tell.
+                let begins_word = before.is_none_or(|b| !may_be_word(*b) || !b.is_ascii());
+                if begins_word || self.is_literal(pattern.as_usize()) {
+                    anchors.push(Anchor { literal: pattern.as_u32(), span: Span::new(start, at + 1), begins_word });
+                }
+                if !hits.budget.spend(1) {
+                    return;
+                }
+            }
         }
     }
 }
@@ -166,103 +220,27 @@ fn note(found: &mut Vec<(RuleIdx, Span)>, rule: RuleIdx, span: Span) {
     }
 }
 
-impl CompiledRule {
-    /// The match of the pattern around an anchor that stands at `anchor` of the view.
-    fn find(&self, at: Use, text: &str, words: &[Span], anchor: Span, budget: &mut Budget) -> Option<Span> {
-        match self.patterns.get(usize::from(at.pattern))? {
-            Phrase::Literal(_) => Some(anchor),
-            Phrase::Words(phrase) => Around { phrase, text, words, budget }.find(at, anchor),
-        }
-    }
-}
-
-/// A phrase being compared with the words around one anchor.
-struct Around<'a> {
-    phrase: &'a Words,
-    text: &'a str,
-    words: &'a [Span],
-    budget: &'a mut Budget,
-}
-
-impl Around<'_> {
-    fn find(&mut self, at: Use, anchor: Span) -> Option<Span> {
-        let idx = self.words.binary_search_by_key(&anchor.start, |word| word.start).ok()?;
-        let step = self.phrase.steps.get(self.phrase.anchor)?;
-        let alternative = step.alternatives.get(usize::from(at.alternative))?;
-        let first = idx.checked_sub(usize::from(at.word))?;
-        if !self.alternative_at(alternative, first) {
-            return None;
-        }
-        let end = self.forward(first + alternative.words.len())?;
-        let start = self.backward(first)?;
-        Some(Span { start: self.words.get(start)?.start, end: self.words.get(end.checked_sub(1)?)?.end })
-    }
-
-    /// The steps after the anchor. Bit `i` of the set says that the phrase may have come as far as the word
-    /// `origin + i`. Answers the nearest end.
-    fn forward(&mut self, origin: usize) -> Option<usize> {
-        let mut reached = 1_u64;
-        for idx in self.phrase.anchor + 1..self.phrase.steps.len() {
-            let step = self.phrase.steps.get(idx)?;
-            let mut next = 0_u64;
-            for offset in candidates(reached, step.gap) {
-                for alternative in &step.alternatives {
-                    let end = offset + alternative.words.len();
-                    if end <= REACH_WORDS && self.alternative_at(alternative, origin + offset) {
-                        next |= 1 << end;
-                    }
-                }
+/// Compiles one rule; `on_anchor` gets every literal that leads to one of its patterns.
+fn compile_rule(
+    rule: &Rule,
+    mut on_anchor: impl FnMut(String, u16, Place),
+) -> Result<CompiledRule, CompileError> {
+    let mut patterns = Vec::new();
+    for source in &rule.any {
+        let phrase = Phrase::parse(source).map_err(|e| CompileError(alloc::format!("rule {}: {e}", rule.id)))?;
+        let pattern_idx = patterns.len() as u16;
+        patterns.push(match phrase {
+            Phrase::Literal(literal) => {
+                on_anchor(literal, pattern_idx, Place::default());
+                Pattern::Literal
             }
-            reached = next;
-            if reached == 0 {
-                return None;
+            Phrase::Words(words) => {
+                let matcher = Matcher::new(&words);
+                matcher.anchors(&words).for_each(|(literal, place)| on_anchor(literal.into(), pattern_idx, place));
+                Pattern::Words(matcher)
             }
-        }
-        Some(origin + reached.trailing_zeros() as usize)
+        });
     }
-
-    /// The steps before the anchor; bit `i` stands for the word `origin - i`. Answers the nearest start.
-    fn backward(&mut self, origin: usize) -> Option<usize> {
-        let mut reached = 1_u64;
-        for idx in (0..self.phrase.anchor).rev() {
-            let gap = self.phrase.steps.get(idx + 1)?.gap;
-            let step = self.phrase.steps.get(idx)?;
-            let mut next = 0_u64;
-            for offset in candidates(reached, gap) {
-                for alternative in &step.alternatives {
-                    let back = offset + alternative.words.len();
-                    let start = origin.checked_sub(back);
-                    if back <= REACH_WORDS && start.is_some_and(|start| self.alternative_at(alternative, start)) {
-                        next |= 1 << back;
-                    }
-                }
-            }
-            reached = next;
-            if reached == 0 {
-                return None;
-            }
-        }
-        origin.checked_sub(reached.trailing_zeros() as usize)
-    }
-
-    fn alternative_at(&mut self, alternative: &Alternative, first: usize) -> bool {
-        alternative.words.iter().enumerate().all(|(offset, word)| {
-            self.budget.spend(1)
-                && self.words.get(first + offset).is_some_and(|span| {
-                    self.text.get(span.range()).is_some_and(|text| word.matches(text))
-                })
-        })
-    }
-}
-
-/// Every word offset at which the next step may begin: what was reached, and up to `gap` words more.
-fn candidates(reached: u64, gap: u8) -> impl Iterator<Item = usize> {
-    let spread = (0..=u32::from(gap)).fold(0_u64, |set, shift| set | reached << shift);
-    (0..=REACH_WORDS).filter(move |offset| spread & (1 << offset) != 0)
-}
-
-fn compile_rule(rule: &Rule) -> Result<CompiledRule, CompileError> {
-    let patterns = rule.any.iter().map(|pattern| Phrase::parse(pattern)).collect::<Result<_, _>>();
     Ok(CompiledRule {
         info: RuleInfo {
             id: rule.id.clone(),
@@ -272,23 +250,8 @@ fn compile_rule(rule: &Rule) -> Result<CompiledRule, CompileError> {
             score: rule.score,
         },
         channels: rule.channels.iter().copied().collect(),
-        patterns: patterns.map_err(|e| CompileError(alloc::format!("rule {}: {e}", rule.id)))?,
+        patterns,
     })
-}
-
-/// The literals that lead to a pattern: text, alternative, word.
-fn anchors(pattern: &Phrase) -> Vec<(&str, usize, usize)> {
-    match pattern {
-        Phrase::Literal(literal) => Vec::from([(literal.as_str(), 0, 0)]),
-        Phrase::Words(words) => {
-            let alternatives = words.steps.get(words.anchor).map_or(&[][..], |step| &step.alternatives);
-            let with_anchor = alternatives.iter().enumerate().map(|(idx, alternative)| {
-                let (word, text) = alternative.anchor();
-                (text, idx, word)
-            });
-            with_anchor.collect()
-        }
-    }
 }
 
 fn pack_id(pack: &Pack) -> PackId {

@@ -7,6 +7,10 @@
 
 use alloc::{string::String, vec::Vec};
 
+use super::{
+    search::find,
+    words::{Word, find_words, word_boundary},
+};
 use crate::span::Span;
 
 /// How the bytes of a segment spell their text.
@@ -25,8 +29,9 @@ pub(crate) enum Form {
 pub(crate) struct View {
     text: String,
     pieces: Vec<Piece>,
-    words: Vec<Span>,
-    words_known: bool,
+    words: Vec<Word>,
+    /// Words are known up to here.
+    words_end: usize,
 }
 
 /// A stretch of the view and where it came from.
@@ -44,7 +49,7 @@ impl View {
         self.text.clear();
         self.pieces.clear();
         self.words.clear();
-        self.words_known = false;
+        self.words_end = 0;
         self.text.reserve(source.len());
         let mut rest = source;
         let mut at = base;
@@ -75,11 +80,18 @@ impl View {
         Span { start: from, end: to.max(from) }
     }
 
-    /// The words of the view in order, found on first use.
-    pub(crate) fn words(&mut self) -> (&str, &[Span]) {
-        if !self.words_known {
-            self.words_known = true;
-            find_words(&self.text, &mut self.words);
+    /// The words around a place: those within [`WORDS_REACH`] bytes to each side, at least. Places must come in
+    /// rising order; words that are known stay known, unless a long stretch lies between.
+    pub(crate) fn words_around(&mut self, at: usize) -> (&str, &[Word]) {
+        let to = at.saturating_add(WORDS_REACH);
+        if to > self.words_end && self.words_end < self.text.len() {
+            let mut from = self.words_end;
+            if at.saturating_sub(WORDS_REACH) > from {
+                self.words.clear();
+                from = word_boundary(&self.text, at - WORDS_REACH);
+            }
+            // Read on a little further than asked, so that anchors close by cost nothing more.
+            self.words_end = find_words(&self.text, from, to + WORDS_REACH, &mut self.words);
         }
         (&self.text, &self.words)
     }
@@ -132,10 +144,15 @@ impl View {
     }
 }
 
+/// How far to each side of an anchor words are looked at; the longest phrase of ordinary words is shorter.
+const WORDS_REACH: usize = 384;
+
 /// Length of the leading stretch that needs no look at single characters.
 fn plain_ascii_len(bytes: &[u8], form: Form) -> usize {
-    let escapes = matches!(form, Form::JsonString);
-    bytes.iter().position(|&b| !b.is_ascii() || (b == b'\\' && escapes)).unwrap_or(bytes.len())
+    match form {
+        Form::JsonString => find(bytes, |b| (b >= 0x80) | (b == b'\\')),
+        Form::Text | Form::JsonNumber => find(bytes, |b| b >= 0x80),
+    }
 }
 
 fn first_char(text: &str) -> (char, usize) {
@@ -185,23 +202,6 @@ fn code_unit(text: &str) -> Option<u32> {
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
         | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e007f}')
-}
-
-fn find_words(text: &str, words: &mut Vec<Span>) {
-    let mut start = None;
-    for (at, c) in text.char_indices() {
-        match (sentinel_model::phrase::is_word_char(c), start) {
-            (true, None) => start = Some(at),
-            (false, Some(from)) => {
-                words.push(Span::new(from, at));
-                start = None;
-            }
-            _ => {}
-        }
-    }
-    if let Some(from) = start {
-        words.push(Span::new(from, text.len()));
-    }
 }
 
 #[cfg(test)]

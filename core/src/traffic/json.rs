@@ -5,7 +5,7 @@
 //! values without a copy per value; masking needs those spans. A property test holds this reader to
 //! `serde_json`: both accept the same texts.
 
-use crate::{receipt::GapReason, span::Span};
+use crate::{receipt::GapReason, span::Span, text::find};
 
 /// Deeper bodies are not followed. `serde_json` has the same limit, most servers have a higher one.
 pub(crate) const DEPTH_MAX: usize = 128;
@@ -146,8 +146,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
-            let plain = rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20);
-            self.at += plain.ok_or(JsonError::Syntax)?;
+            self.at += find(rest, |b| (b == b'"') | (b == b'\\') | (b < 0x20));
             match self.peek() {
                 Some(b'"') => {
                     let span = Span::new(start, self.at);

@@ -66,7 +66,8 @@ impl InEnvoy {
             // The first request with a body shows the filter that its host holds headers.
             let id = format!("first-{policy}");
             let request = Request::post("/", "hello").with_header("x-request-id", &id);
-            http1::exchange(*addr, &request, WITHIN)?.with_context(|| format!("listener {policy} does not answer"))?;
+            http1::exchange(*addr, &request, WITHIN)?
+                .with_context(|| format!("listener {policy} does not answer"))?;
             engine.events.wait(&id)?;
         }
         Ok(engine)
@@ -119,7 +120,8 @@ fn start(policies: &Policies, upstream: &Upstream, collector: &Upstream) -> Resu
 fn with_websockets(mut bootstrap: Value) -> Value {
     let listeners = bootstrap.pointer_mut("/static_resources/listeners").and_then(Value::as_array_mut);
     for listener in listeners.into_iter().flatten() {
-        let manager = listener.pointer_mut("/filter_chains/0/filters/0/typed_config").and_then(Value::as_object_mut);
+        let manager =
+            listener.pointer_mut("/filter_chains/0/filters/0/typed_config").and_then(Value::as_object_mut);
         if let Some(manager) = manager {
             manager.insert("upgrade_configs".into(), json!([{"upgrade_type": "websocket"}]));
         }
@@ -134,7 +136,9 @@ fn answer(script: &Script, saw: &UpstreamSaw) -> Response {
 
 impl Events {
     fn take(&self, saw: &UpstreamSaw) -> Response {
-        let Ok(batch) = serde_json::from_slice::<Batch>(&saw.body) else { return Response::new(400, "not a batch") };
+        let Ok(batch) = serde_json::from_slice::<Batch>(&saw.body) else {
+            return Response::new(400, "not a batch");
+        };
         let mut by_request = lock(&self.by_request);
         for event in batch.events {
             let id = event.request_id.clone().unwrap_or_default();
@@ -150,7 +154,9 @@ impl Events {
         loop {
             match by_request.get(request_id).map(Vec::as_slice) {
                 Some([event]) => return Ok(event.clone()),
-                Some([event, more @ ..]) if more.iter().all(|other| other.id == event.id) => return Ok(event.clone()),
+                Some([event, more @ ..]) if more.iter().all(|other| other.id == event.id) => {
+                    return Ok(event.clone());
+                }
                 Some(_) => bail!("more than one event for {request_id}"),
                 None => {}
             }

@@ -5,9 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use anyhow::{Context, Result};
 use sentinel_core::{
     Body, Direction, Engine, Exchange, HeaderEdit, HeaderHold, PatternSet, Reply, Step, Time,
-    config::WithoutHeaderHold,
-    event::EventId,
-    http,
+    config::WithoutHeaderHold, event::EventId, http,
 };
 use sentinel_harness::wire::{ClientSaw, Headers, UpstreamSaw, header};
 
@@ -88,11 +86,14 @@ impl Host {
             (":scheme", "http"),
         ]);
         headers.extend(request.framed_headers());
-        let way = self.direction(Direction::Request, headers, &request.chunks, request.trailers.is_some(), cut);
+        let way =
+            self.direction(Direction::Request, headers, &request.chunks, request.trailers.is_some(), cut);
         if let Some(reply) = way.reply {
             return (None, client_saw(reply));
         }
-        let text = |name| header(&way.headers, name).map(|v| String::from_utf8_lossy(v).into_owned()).unwrap_or_default();
+        let text = |name| {
+            header(&way.headers, name).map(|v| String::from_utf8_lossy(v).into_owned()).unwrap_or_default()
+        };
         let upstream = UpstreamSaw {
             method: text(":method"),
             path: text(":path"),
@@ -105,7 +106,8 @@ impl Host {
         let response = &case.response;
         let mut headers = pseudo(&[(":status", &response.status.to_string())]);
         headers.extend(response.framed_headers());
-        let way = self.direction(Direction::Response, headers, &response.chunks, response.trailers.is_some(), cut);
+        let way =
+            self.direction(Direction::Response, headers, &response.chunks, response.trailers.is_some(), cut);
         let client = way.reply.map(client_saw).unwrap_or(ClientSaw {
             status: response.status,
             headers: plain(way.headers),
@@ -117,10 +119,20 @@ impl Host {
         (Some(upstream), client)
     }
 
-    fn direction(&mut self, direction: Direction, headers: Headers, chunks: &[Vec<u8>], trailers: bool, cut: Cut) -> Way {
+    fn direction(
+        &mut self,
+        direction: Direction,
+        headers: Headers,
+        chunks: &[Vec<u8>],
+        trailers: bool,
+        cut: Cut,
+    ) -> Way {
         let chunks = cut.apply(chunks);
         let mut way = Way { headers, ..Way::default() };
-        let only_headers = chunks.is_empty() && !trailers;
+        // Envoy lets a connection that may change its protocol stay open, and so a body may come.
+        let open =
+            header(&way.headers, "upgrade").is_some() || header(&way.headers, "transfer-encoding").is_some();
+        let only_headers = chunks.is_empty() && !trailers && !open;
         let copy = way.headers.clone();
         let pairs: http::Headers<'_> =
             copy.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
@@ -132,7 +144,7 @@ impl Host {
         }
         way.apply(steps);
         let n_chunks = chunks.len();
-        let end_with_last = cut == Cut::Whole && !trailers;
+        let end_with_last = cut == Cut::Whole && !trailers && n_chunks > 0;
         for (idx, chunk) in chunks.into_iter().enumerate() {
             self.chunk(direction, &mut way, chunk, end_with_last && idx + 1 == n_chunks);
         }
@@ -220,10 +232,20 @@ impl Cut {
 }
 
 fn client_saw(reply: Reply) -> ClientSaw {
-    let mut headers: Headers =
-        reply.headers.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect();
+    let mut headers: Headers = reply
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+        .collect();
     headers.push((b"content-length".to_vec(), reply.body.len().to_string().into_bytes()));
-    ClientSaw { status: reply.status, headers, body: reply.body, trailers: None, complete: true, continued: false }
+    ClientSaw {
+        status: reply.status,
+        headers,
+        body: reply.body,
+        trailers: None,
+        complete: true,
+        continued: false,
+    }
 }
 
 fn pseudo(pairs: &[(&str, &str)]) -> Headers {

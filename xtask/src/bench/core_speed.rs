@@ -56,6 +56,7 @@ fn bodies() -> Vec<(&'static str, String)> {
     let chat = |text: String| json!({ "messages": [{ "role": "user", "content": text }] }).to_string();
     const LARGE: usize = 32 * 1024;
     vec![
+        ("tiny chat", chat_body(200)),
         ("benign chat 4 KB", chat_body(4096)),
         ("benign chat 32 KB", chat_body(LARGE)),
         ("benign chat 256 KB", chat_body(8 * LARGE)),

@@ -26,7 +26,7 @@ struct Variant {
     rps: Vec<f64>,
 }
 
-pub(super) fn run(rounds: usize, seconds: u64) -> Result<()> {
+pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
     let filter = build::filter()?;
     let upstream = Upstream::start_unrecorded(|_| Response::json(r#"{"choices":[{"message":{"role":"assistant","content":"ok"}}]}"#))?;
     let noop_file = tempfile::Builder::new().suffix(".wasm").tempfile()?;
@@ -40,7 +40,7 @@ pub(super) fn run(rounds: usize, seconds: u64) -> Result<()> {
         start("no-op filter", Some(WasmFilter::new(noop_file.path(), "")))?,
         start("sentinel", Some(WasmFilter::new(&filter, "")))?,
     ];
-    let body = chat_body(4096);
+    let body = chat_body(bytes);
     println!("body {} bytes, {CONNECTIONS} connections, {rounds} rounds of {seconds} s, one worker", body.len());
     let request = http1::request_bytes(&Request::json("/v1/chat/completions", body));
     for round in 0..=rounds {

@@ -1,0 +1,125 @@
+//! The words of a view, each with its first eight bytes at hand, so that comparing two words is comparing two
+//! numbers and reading the text again only for longer ones.
+
+use alloc::vec::Vec;
+
+use sentinel_model::phrase::is_word_char;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    /// The first eight bytes, little endian, zeros behind a shorter word.
+    pub(crate) head: u64,
+}
+
+impl Word {
+    pub(crate) const HEAD_BYTES: usize = 8;
+
+    pub(crate) fn head_of(word: &[u8]) -> u64 {
+        match word.first_chunk::<{ Self::HEAD_BYTES }>() {
+            Some(head) => u64::from_le_bytes(*head),
+            None => word.iter().rev().fold(0, |head, &b| head << 8 | u64::from(b)),
+        }
+    }
+
+    pub(crate) const fn len(self) -> u32 {
+        self.end - self.start
+    }
+}
+
+/// What a byte says about the character it begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Gap,
+    Word,
+    /// Part of a longer character, which has to be looked at as a whole.
+    Wide,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Gap; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        let is_word = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_' || byte as u8 == b'\'';
+        classes[byte] = if byte >= 0x80 { Class::Wide } else if is_word { Class::Word } else { Class::Gap };
+        byte += 1;
+    }
+    classes
+};
+
+fn class(byte: u8) -> Class {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Gap)
+}
+
+/// Whether a byte may stand in a word: certainly if it is ASCII, perhaps if it belongs to a longer character.
+pub(crate) fn may_be_word(byte: u8) -> bool {
+    class(byte) != Class::Gap
+}
+
+/// Finds the words that begin in `from..to` of a text, in order; the last one is read to its end. Answers where that
+/// was, so that the next call can go on from there.
+pub(super) fn find_words(text: &str, from: usize, to: usize, words: &mut Vec<Word>) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = from;
+    while at < bytes.len() {
+        let start = skip(text, at, false);
+        if start >= to.min(bytes.len()) {
+            return start;
+        }
+        at = skip(text, start, true);
+        words.push(word(bytes, start, at));
+    }
+    bytes.len()
+}
+
+/// The first place from `at` on whose character is no longer one of a word, or of a gap.
+fn skip(text: &str, mut at: usize, in_word: bool) -> usize {
+    let class_here = if in_word { Class::Word } else { Class::Gap };
+    loop {
+        let rest = text.as_bytes().get(at..).unwrap_or_default();
+        at += rest.iter().position(|&byte| class(byte) != class_here).unwrap_or(rest.len());
+        // Only a longer character can still belong to the run.
+        if rest.is_empty() || text.as_bytes().get(at).is_none_or(|byte| class(*byte) != Class::Wide) {
+            return at;
+        }
+        let (is_word, len) = wide(text, at);
+        if is_word != in_word {
+            return at;
+        }
+        at += len;
+    }
+}
+
+/// The first place at or after `at` where no word is cut in two.
+pub(super) fn word_boundary(text: &str, at: usize) -> usize {
+    let at = (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    skip(text, at, true)
+}
+
+fn word(bytes: &[u8], start: usize, end: usize) -> Word {
+    let head = Word::head_of(bytes.get(start..end).unwrap_or_default());
+    Word { start: start as u32, end: end as u32, head }
+}
+
+/// Whether the character that begins at `at` stands in words, and its length.
+fn wide(text: &str, at: usize) -> (bool, usize) {
+    let c = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or(' ');
+    (is_word_char(c), c.len_utf8())
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn words_are_runs_of_letters_digits_and_marks_inside_words() {
+        let text = " don't, übermäßig_gut-42 \u{4f60}\u{597d}!";
+        let mut words = Vec::new();
+        find_words(text, 0, text.len(), &mut words);
+        let found: Vec<&str> = words.iter().map(|w| &text[w.start as usize..w.end as usize]).collect();
+        assert_eq!(found, ["don't", "übermäßig_gut", "42", "\u{4f60}\u{597d}"]);
+    }
+}
