@@ -58,6 +58,11 @@ impl PackSource {
             owasp: rule.owasp,
             atlas: rule.atlas,
         });
-        pack::Pack { schema: pack::SCHEMA.into(), name: self.name, version: self.version, rules: rules.collect() }
+        pack::Pack {
+            schema: pack::SCHEMA.into(),
+            name: self.name,
+            version: self.version,
+            rules: rules.collect(),
+        }
     }
 }

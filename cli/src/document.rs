@@ -15,7 +15,8 @@ pub(crate) fn builtin_patterns() -> Result<Arc<PatternSet>, Fault> {
 pub(crate) fn engine(policy: Option<&Path>) -> Result<Engine, Fault> {
     let patterns = builtin_patterns()?;
     let Some(path) = policy else {
-        return Engine::new(Policy::default(), patterns).map_err(|e| Fault::Internal(format!("built-in policy: {e}")));
+        return Engine::new(Policy::default(), patterns)
+            .map_err(|e| Fault::Internal(format!("built-in policy: {e}")));
     };
     let text = read_text(path)?;
     let document = parse::<Policy>(path, &text)?;

@@ -73,7 +73,10 @@ pub struct CollectorConfig {
 impl fmt::Debug for CollectorConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The token stays out of every log.
-        f.debug_struct("CollectorConfig").field("cluster", &self.cluster).field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("CollectorConfig")
+            .field("cluster", &self.cluster)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,7 +100,9 @@ impl PluginConfig {
         }
         let config: Self =
             serde_json::from_slice(text).map_err(|e| ConfigError(format!("plugin configuration: {e}")))?;
-        config.check().map_err(|(field, reason)| ConfigError(format!("plugin configuration: {field}: {reason}")))?;
+        config
+            .check()
+            .map_err(|(field, reason)| ConfigError(format!("plugin configuration: {field}: {reason}")))?;
         Ok(config)
     }
 

@@ -54,7 +54,11 @@ pub(crate) fn decide(
     let mut used: Vec<Used<'_>> = hits.iter().filter_map(|hit| Used::new(profile, rules, hit)).collect();
     // Strongest first, ties in the order of the body: the explanation does not depend on how detectors are listed.
     used.sort_by(|a, b| {
-        b.rule.score.total_cmp(&a.rule.score).then(a.hit.span.cmp(&b.hit.span)).then(a.rule.id.cmp(&b.rule.id))
+        b.rule
+            .score
+            .total_cmp(&a.rule.score)
+            .then(a.hit.span.cmp(&b.hit.span))
+            .then(a.rule.id.cmp(&b.rule.id))
     });
     let mut calm = [1.0_f32; Channel::ALL.len()];
     for used in &used {

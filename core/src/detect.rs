@@ -85,7 +85,6 @@ impl Hits {
         }
         self.list.push(Hit { rule, segment, span });
     }
-
 }
 
 /// One way of finding things. Reads the view, never the body.
@@ -124,5 +123,8 @@ pub fn scan_text(patterns: &PatternSet, channel: Option<Channel>, text: &str) ->
     let channel = channel.unwrap_or_else(|| default_channel(Direction::Request));
     let segment = Segment { channel, span: Span::whole(text.len()), form: crate::text::Form::Text };
     let mut extraction = Extraction { segments: Vec::from([segment]), gaps: Vec::new() };
-    detect(&[patterns], text.as_bytes(), &mut extraction).iter().map(|hit| patterns.rule_id(hit.rule).into()).collect()
+    detect(&[patterns], text.as_bytes(), &mut extraction)
+        .iter()
+        .map(|hit| patterns.rule_id(hit.rule).into())
+        .collect()
 }

@@ -55,7 +55,14 @@ impl Engine {
         policy.check(rules.iter().map(|rule| rule.id.as_str()))?;
         let text = serde_json::to_string(&policy).unwrap_or_default();
         let default_profile = policy.profile(DEFAULT_PROFILE).cloned().unwrap_or_default();
-        Ok(Self { policy_hash: hash::sha256_hex(text.as_bytes()), default_profile, policy, patterns, card, rules })
+        Ok(Self {
+            policy_hash: hash::sha256_hex(text.as_bytes()),
+            default_profile,
+            policy,
+            patterns,
+            card,
+            rules,
+        })
     }
 
     /// Judges one body by itself, as `sentinel scan` does.

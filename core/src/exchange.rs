@@ -386,7 +386,8 @@ impl Exchange {
             self.note(direction, decision);
             return self.refuse(direction, reply, receipt, steps);
         }
-        let masked = (decision.action == Action::Mask).then(|| splice(body, &mask::edits(body, &decision.masks)));
+        let masked =
+            (decision.action == Action::Mask).then(|| splice(body, &mask::edits(body, &decision.masks)));
         let side = self.side_mut(direction);
         side.receipt = receipt;
         side.state = State::Done;
@@ -506,9 +507,11 @@ impl Meta {
         let path = path.split(|b| *b == b'?').next().unwrap_or_default();
         self.path = name_of(path);
         self.method = name_of(headers.value(":method").unwrap_or_default());
-        self.host = name_of(headers.value(":authority").or_else(|| headers.value("host")).unwrap_or_default());
+        self.host =
+            name_of(headers.value(":authority").or_else(|| headers.value("host")).unwrap_or_default());
         self.request_id = headers.value("x-request-id").map(name_of);
-        self.trace_id = headers.text("traceparent").and_then(|value| value.split('-').nth(1)).map(String::from);
+        self.trace_id =
+            headers.text("traceparent").and_then(|value| value.split('-').nth(1)).map(String::from);
     }
 }
 

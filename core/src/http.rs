@@ -44,8 +44,9 @@ pub(crate) fn content_length(headers: &Headers<'_>) -> Option<u64> {
 /// The first content-encoding that hides the bytes, if any does.
 pub(crate) fn is_encoded(headers: &Headers<'_>) -> bool {
     headers.values("content-encoding").any(|value| {
-        value.split(|b| *b == b',').map(<[u8]>::trim_ascii).any(|coding| {
-            !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
-        })
+        value
+            .split(|b| *b == b',')
+            .map(<[u8]>::trim_ascii)
+            .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
     })
 }

@@ -218,10 +218,15 @@ impl Policy {
                 let reason = alloc::format!("there is no profile {:?}; there are {known:?}", route.profile);
                 return Err(error(&alloc::format!("{field}.profile"), reason));
             }
-            route.matches.check().map_err(|(at, reason)| error(&alloc::format!("{field}.match.{at}"), reason))?;
+            route
+                .matches
+                .check()
+                .map_err(|(at, reason)| error(&alloc::format!("{field}.match.{at}"), reason))?;
         }
         for (name, profile) in &self.profiles {
-            profile.check(rules.clone()).map_err(|(at, reason)| error(&alloc::format!("profiles.{name}.{at}"), reason))?;
+            profile
+                .check(rules.clone())
+                .map_err(|(at, reason)| error(&alloc::format!("profiles.{name}.{at}"), reason))?;
         }
         Ok(())
     }
@@ -261,7 +266,8 @@ impl RouteMatch {
         let method = headers.value(":method").unwrap_or_default();
         self.path.as_deref().is_none_or(|pattern| path_matches(pattern, path))
             && self.host.as_deref().is_none_or(|pattern| host_matches(pattern, host))
-            && (self.methods.is_empty() || self.methods.iter().any(|m| method.eq_ignore_ascii_case(m.as_bytes())))
+            && (self.methods.is_empty()
+                || self.methods.iter().any(|m| method.eq_ignore_ascii_case(m.as_bytes())))
     }
 }
 
@@ -279,7 +285,9 @@ fn host_matches(pattern: &str, host: &[u8]) -> bool {
             let from = name.len().saturating_sub(suffix.len());
             name.get(from..).is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
         }
-        None => name.eq_ignore_ascii_case(pattern.as_bytes()) || host.eq_ignore_ascii_case(pattern.as_bytes()),
+        None => {
+            name.eq_ignore_ascii_case(pattern.as_bytes()) || host.eq_ignore_ascii_case(pattern.as_bytes())
+        }
     }
 }
 
@@ -296,7 +304,8 @@ impl Profile {
             let is_family = Family::ALL.iter().any(|family| family.name() == name);
             if !is_family && !rules.any(|rule| rule == name) {
                 let families = Family::ALL.map(Family::name);
-                let reason = alloc::format!("no rule has this id and no family this name; families are {families:?}");
+                let reason =
+                    alloc::format!("no rule has this id and no family this name; families are {families:?}");
                 return Err((alloc::format!("rules.{name}"), reason));
             }
         }

@@ -48,7 +48,8 @@ impl Format {
     /// What the sender says. The body has the last word: see [`extract`].
     pub(crate) fn of_headers(headers: &Headers<'_>) -> Self {
         let Some(content_type) = headers.value("content-type") else { return Self::Auto };
-        let media_type = core::str::from_utf8(content_type).map(media_type).unwrap_or("").to_ascii_lowercase();
+        let media_type =
+            core::str::from_utf8(content_type).map(media_type).unwrap_or("").to_ascii_lowercase();
         match media_type.as_str() {
             "application/json" | "text/json" => Self::Json,
             t if t.ends_with("+json") => Self::Json,

@@ -116,7 +116,8 @@ impl Stream {
         let mut steps = Vec::new();
         match host::header_pairs(Direction::Request) {
             Ok(pairs) => {
-                let profile = host::property(&["xds", "route_metadata", "filter_metadata", "sentinel", "profile"]);
+                let profile =
+                    host::property(&["xds", "route_metadata", "filter_metadata", "sentinel", "profile"]);
                 let profile = profile.as_deref().and_then(|name| std::str::from_utf8(name).ok());
                 exchange.request_headers(&pairs.headers(), profile, end, now, &mut steps);
             }

@@ -36,9 +36,11 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn define() -> Self {
         Self {
-            requests: Action::ALL.map(|a| counter(&format!("requests_total.layer.filter.status.{}", a.name()))),
+            requests: Action::ALL
+                .map(|a| counter(&format!("requests_total.layer.filter.status.{}", a.name()))),
             verdicts: Verdict::ALL.map(|v| counter(&format!("verdicts_total.verdict.{}", v.name()))),
-            attacks: Family::ALL.map(|f| counter(&format!("injection_attempts_total.injection_type.{}", f.name()))),
+            attacks: Family::ALL
+                .map(|f| counter(&format!("injection_attempts_total.injection_type.{}", f.name()))),
             cards: counter("pii_detections_total.entity_type.card"),
             gaps: GapReason::ALL.map(|g| counter(&format!("gaps_total.reason.{}", g.name()))),
             scanned: counter("body_bytes_total.coverage.scanned"),

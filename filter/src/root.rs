@@ -33,7 +33,8 @@ impl Root {
 
     fn set_period(&mut self, header_hold: HeaderHold) {
         let collector = self.active.as_ref().and_then(|active| active.collector.as_ref());
-        let flush = collector.map_or(IDLE_PERIOD, |collector| Duration::from_millis(collector.flush_ms.into()));
+        let flush =
+            collector.map_or(IDLE_PERIOD, |collector| Duration::from_millis(collector.flush_ms.into()));
         self.watching = header_hold == HeaderHold::Unproven;
         host::set_tick_period(if self.watching { flush.min(WATCH_PERIOD) } else { flush });
     }
@@ -62,8 +63,11 @@ impl Root {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, _headers: usize, _body: usize, _trailers: usize) {
-        let status = host::callout_headers().ok().and_then(|pairs| pairs.headers().text(":status")?.parse().ok());
-        let Some(collector) = self.active.as_ref().and_then(|active| active.collector.as_ref()) else { return };
+        let status =
+            host::callout_headers().ok().and_then(|pairs| pairs.headers().text(":status")?.parse().ok());
+        let Some(collector) = self.active.as_ref().and_then(|active| active.collector.as_ref()) else {
+            return;
+        };
         vm::with(|vm| vm.shipper.answered(token, status, collector, host::now()));
     }
 }

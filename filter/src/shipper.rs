@@ -103,7 +103,10 @@ impl Shipper {
                     self.refusals = 0;
                     let given_up = self.settle(call.last_seq);
                     self.tally.dropped += given_up;
-                    host::log(LogLevel::Error, &format!("{given_up} events given up: the collector answered {status}"));
+                    host::log(
+                        LogLevel::Error,
+                        &format!("{given_up} events given up: the collector answered {status}"),
+                    );
                 }
                 self.fail(config, now, &format!("status {status}"));
             }

@@ -86,7 +86,10 @@ impl Vm {
                 let active = Rc::new(active);
                 self.last_good.insert(plugin.clone(), Rc::clone(&active));
                 if let Err(error) = host::set_shared_data(&plugin, text) {
-                    host::log(LogLevel::Warn, &format!("the configuration could not be kept for a restart: {error}"));
+                    host::log(
+                        LogLevel::Warn,
+                        &format!("the configuration could not be kept for a restart: {error}"),
+                    );
                 }
                 Some(active)
             }
@@ -114,7 +117,8 @@ impl Vm {
     fn load(&mut self, text: &[u8]) -> Result<Active, LoadError> {
         let config = PluginConfig::parse(text).map_err(LoadError::Config)?;
         let patterns = self.patterns().map_err(LoadError::Other)?;
-        let engine = Engine::new(config.effective_policy(), patterns).map_err(|e| LoadError::Other(format!("policy: {e}")))?;
+        let engine = Engine::new(config.effective_policy(), patterns)
+            .map_err(|e| LoadError::Other(format!("policy: {e}")))?;
         Ok(Active {
             engine: Arc::new(engine),
             without_header_hold: config.without_header_hold,

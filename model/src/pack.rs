@@ -94,7 +94,9 @@ pub fn check(packs: &[Pack]) -> Result<(), PackError> {
     }
     ids.sort_unstable();
     match ids.windows(2).find(|pair| pair.first() == pair.last()) {
-        Some(pair) => Err(PackError(alloc::format!("two rules have the id {:?}", pair.first().unwrap_or(&"")))),
+        Some(pair) => {
+            Err(PackError(alloc::format!("two rules have the id {:?}", pair.first().unwrap_or(&""))))
+        }
         None => Ok(()),
     }
 }

@@ -133,15 +133,11 @@ impl Parser<'_> {
                 return Err(PhraseError("more than twelve steps; split the pattern"));
             }
         }
-        let anchor = steps
-            .iter()
-            .enumerate()
-            .max_by_key(|(idx, step)| (step.anchor_bytes(), usize::MAX - idx));
+        let anchor =
+            steps.iter().enumerate().max_by_key(|(idx, step)| (step.anchor_bytes(), usize::MAX - idx));
         match anchor {
             Some((idx, step)) if step.anchor_bytes() >= ANCHOR_BYTES_MIN => Ok(Words { anchor: idx, steps }),
-            _ => Err(PhraseError(
-                "no anchor: one step must have only words of three bytes or more",
-            )),
+            _ => Err(PhraseError("no anchor: one step must have only words of three bytes or more")),
         }
     }
 

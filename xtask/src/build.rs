@@ -62,14 +62,16 @@ pub(crate) fn target_dir() -> PathBuf {
 
 /// `rust-toolchain.toml` names the targets, but rustup may be told not to install by itself.
 fn ensure_target(target: &str) -> Result<()> {
-    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().context("rustc is not installed")?;
+    let sysroot =
+        Command::new("rustc").args(["--print", "sysroot"]).output().context("rustc is not installed")?;
     let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
     if sysroot.join("lib/rustlib").join(target).join("lib").is_dir() {
         return Ok(());
     }
     println!("adding the Rust target {target}");
-    run_command(Command::new("rustup").args(["target", "add", target]))
-        .with_context(|| format!("the Rust target {target} is missing; install it with: rustup target add {target}"))
+    run_command(Command::new("rustup").args(["target", "add", target])).with_context(|| {
+        format!("the Rust target {target} is missing; install it with: rustup target add {target}")
+    })
 }
 
 fn to_dist(built: &Path) -> Result<PathBuf> {

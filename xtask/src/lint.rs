@@ -38,11 +38,16 @@ fn never_depends(package: &str, on: &str) -> Result<()> {
 /// Licences, sources and duplicates by `deny.toml`. The advisory database cannot be had everywhere, so that check is
 /// left to `cargo deny check advisories`.
 fn deny() -> Result<()> {
-    let installed = Command::new("cargo-deny").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let installed =
+        Command::new("cargo-deny").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     match installed {
-        Ok(status) if status.success() => cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"]),
+        Ok(status) if status.success() => {
+            cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"])
+        }
         _ => {
-            println!("SKIPPED: licences and bans of deny.toml; install the tool with: cargo install cargo-deny");
+            println!(
+                "SKIPPED: licences and bans of deny.toml; install the tool with: cargo install cargo-deny"
+            );
             Ok(())
         }
     }

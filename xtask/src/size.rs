@@ -17,13 +17,24 @@ const MODULE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Everything a proxy-wasm host of ABI 0.2.1 has. The SDK links most of it whether it is used or not; what is not on
 /// this list would keep the module from loading somewhere.
-const WASI_ALLOWED: [&str; 7] =
-    ["clock_time_get", "environ_get", "environ_sizes_get", "fd_write", "proc_exit", "random_get", "sched_yield"];
+const WASI_ALLOWED: [&str; 7] = [
+    "clock_time_get",
+    "environ_get",
+    "environ_sizes_get",
+    "fd_write",
+    "proc_exit",
+    "random_get",
+    "sched_yield",
+];
 
 pub(crate) fn run() -> Result<()> {
     let filter = build::filter()?;
     let bytes = fs::metadata(&filter)?.len();
-    println!("module            {bytes} bytes ({:.2} MiB, limit {:.2} MiB)", mib(bytes), mib(MODULE_BYTES_MAX));
+    println!(
+        "module            {bytes} bytes ({:.2} MiB, limit {:.2} MiB)",
+        mib(bytes),
+        mib(MODULE_BYTES_MAX)
+    );
     ensure!(bytes <= MODULE_BYTES_MAX, "the module is over its size budget");
     imports(&FilterModule::load(&filter)?.imports())?;
 
@@ -37,7 +48,11 @@ pub(crate) fn run() -> Result<()> {
     for (name, bootstrap) in [("no filter", &none), ("no-op filter", &noop), ("sentinel", &ours)] {
         let report = envoy::validate(bootstrap)?;
         ensure!(report.ok, "{name}: {}", report.stderr);
-        println!("{name:<17} CPU {:>6.2} s   peak RSS {:>5.1} MiB", report.user_cpu.as_secs_f64(), mib(report.peak_rss));
+        println!(
+            "{name:<17} CPU {:>6.2} s   peak RSS {:>5.1} MiB",
+            report.user_cpu.as_secs_f64(),
+            mib(report.peak_rss)
+        );
     }
     println!("\nrunning, resident memory by number of workers (VMs = workers + 2)");
     let rss = |bootstrap: &Bootstrap, concurrency| -> Result<u64> {
@@ -64,7 +79,11 @@ fn imports(imports: &[(String, String)]) -> Result<()> {
         .map(|(module, name)| format!("{module}.{name}"))
         .collect();
     let names: BTreeSet<&str> = imports.iter().map(|(_, name)| name.as_str()).collect();
-    println!("imports           {} functions, {} of them WASI", names.len(), imports.iter().filter(|(m, _)| m != "env").count());
+    println!(
+        "imports           {} functions, {} of them WASI",
+        names.len(),
+        imports.iter().filter(|(m, _)| m != "env").count()
+    );
     if !unknown.is_empty() {
         bail!("imports that hosts may not have: {unknown:?}");
     }

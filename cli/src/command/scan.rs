@@ -52,11 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<Report, Fault> {
         Fault::Input(format!("--profile: there is no profile {:?}; there are {known:?}", args.profile))
     })?;
     let is_fine = scan.verdict == Verdict::Clean && scan.action <= Action::Monitor;
-    Ok(Report {
-        text: describe(&scan, &body),
-        json: as_json(&scan)?,
-        code: if is_fine { 0 } else { 1 },
-    })
+    Ok(Report { text: describe(&scan, &body), json: as_json(&scan)?, code: if is_fine { 0 } else { 1 } })
 }
 
 fn read(args: &Args) -> Result<Vec<u8>, Fault> {

@@ -18,10 +18,21 @@ pub(crate) struct Args {
     #[arg(long, env = "SENTINEL_DATABASE", default_value = "sentinel.db")]
     database: PathBuf,
     /// Token that filters send; may be given several times, or in the environment, separated by commas.
-    #[arg(long = "token", env = "SENTINEL_TOKENS", value_delimiter = ',', hide_env_values = true, required = true)]
+    #[arg(
+        long = "token",
+        env = "SENTINEL_TOKENS",
+        value_delimiter = ',',
+        hide_env_values = true,
+        required = true
+    )]
     tokens: Vec<String>,
     /// Token for readers; without one, the filters' tokens read, too.
-    #[arg(long = "reader-token", env = "SENTINEL_READER_TOKENS", value_delimiter = ',', hide_env_values = true)]
+    #[arg(
+        long = "reader-token",
+        env = "SENTINEL_READER_TOKENS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
     reader_tokens: Vec<String>,
     /// Let anyone read /metrics, as a scraper without credentials needs it.
     #[arg(long)]

@@ -19,5 +19,9 @@ pub(crate) fn run() -> Result<Report, Fault> {
         let _ = writeln!(text, "pack {} version {} sha256 {}", pack.name, pack.version, pack.hash);
     }
     let _ = writeln!(text, "{n_rules} pattern rules");
-    Ok(Report { text, json: json!({ "version": version, "packs": patterns.packs(), "rules": n_rules }), code: 0 })
+    Ok(Report {
+        text,
+        json: json!({ "version": version, "packs": patterns.packs(), "rules": n_rules }),
+        code: 0,
+    })
 }

@@ -25,7 +25,10 @@ pub(crate) fn edits(body: &[u8], masks: &[Mask]) -> Vec<Edit> {
             let placeholder = match known.iter().find(|(text, _)| *text == original) {
                 Some((_, placeholder)) => placeholder.clone(),
                 None => {
-                    let number = 1 + known.iter().filter(|(_, p)| p.starts_with(&format!("[{}_", mask.entity))).count();
+                    let number = 1 + known
+                        .iter()
+                        .filter(|(_, p)| p.starts_with(&format!("[{}_", mask.entity)))
+                        .count();
                     let placeholder = format!("[{}_{number}]", mask.entity);
                     known.push((original, placeholder.clone()));
                     placeholder

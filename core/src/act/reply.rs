@@ -41,8 +41,12 @@ struct Sentinel<'a> {
 
 /// The reply to a blocked request or response.
 pub(crate) fn blocked(decision: &Decision, direction: Direction, request_id: Option<&str>) -> Reply {
-    let mut families: Vec<&'static str> =
-        decision.findings.iter().filter(|finding| !finding.shadow).map(|finding| finding.family.name()).collect();
+    let mut families: Vec<&'static str> = decision
+        .findings
+        .iter()
+        .filter(|finding| !finding.shadow)
+        .map(|finding| finding.family.name())
+        .collect();
     families.sort_unstable();
     families.dedup();
     let by_gap = decision.verdict <= Verdict::Incomplete;
@@ -52,7 +56,10 @@ pub(crate) fn blocked(decision: &Decision, direction: Direction, request_id: Opt
     };
     let what = direction.name();
     let message = match by_gap {
-        true => format!("The {what} was refused because it could not be inspected ({}).", gap_words(&decision.gaps)),
+        true => format!(
+            "The {what} was refused because it could not be inspected ({}).",
+            gap_words(&decision.gaps)
+        ),
         false => format!("The {what} was blocked by policy ({}).", families.join(", ")),
     };
     let detail = match (by_gap, decision.findings.first()) {
@@ -65,7 +72,13 @@ pub(crate) fn blocked(decision: &Decision, direction: Direction, request_id: Opt
             r#type: "sentinel_policy",
             param: None,
             code,
-            sentinel: Sentinel { verdict: decision.verdict, direction, families, gaps: &decision.gaps, request_id },
+            sentinel: Sentinel {
+                verdict: decision.verdict,
+                direction,
+                families,
+                gaps: &decision.gaps,
+                request_id,
+            },
         },
     };
     reply(status, decision.verdict, request_id, &body, detail)

@@ -202,7 +202,11 @@ impl PatternSet {
                 // After a byte of a longer character only the words can tell.
                 let begins_word = before.is_none_or(|b| !may_be_word(*b) || !b.is_ascii());
                 if begins_word || self.is_literal(pattern.as_usize()) {
-                    anchors.push(Anchor { literal: pattern.as_u32(), span: Span::new(start, at + 1), begins_word });
+                    anchors.push(Anchor {
+                        literal: pattern.as_u32(),
+                        span: Span::new(start, at + 1),
+                        begins_word,
+                    });
                 }
                 if !hits.budget.spend(1) {
                     return;
@@ -215,7 +219,9 @@ impl PatternSet {
 /// Overlapping matches of one rule are one finding.
 fn note(found: &mut Vec<(RuleIdx, Span)>, rule: RuleIdx, span: Span) {
     match found.iter_mut().find(|(idx, known)| *idx == rule && known.overlaps(span)) {
-        Some((_, known)) => *known = Span { start: known.start.min(span.start), end: known.end.max(span.end) },
+        Some((_, known)) => {
+            *known = Span { start: known.start.min(span.start), end: known.end.max(span.end) }
+        }
         None => found.push((rule, span)),
     }
 }
@@ -227,7 +233,8 @@ fn compile_rule(
 ) -> Result<CompiledRule, CompileError> {
     let mut patterns = Vec::new();
     for source in &rule.any {
-        let phrase = Phrase::parse(source).map_err(|e| CompileError(alloc::format!("rule {}: {e}", rule.id)))?;
+        let phrase =
+            Phrase::parse(source).map_err(|e| CompileError(alloc::format!("rule {}: {e}", rule.id)))?;
         let pattern_idx = patterns.len() as u16;
         patterns.push(match phrase {
             Phrase::Literal(literal) => {
@@ -236,7 +243,9 @@ fn compile_rule(
             }
             Phrase::Words(words) => {
                 let matcher = Matcher::new(&words);
-                matcher.anchors(&words).for_each(|(literal, place)| on_anchor(literal.into(), pattern_idx, place));
+                matcher
+                    .anchors(&words)
+                    .for_each(|(literal, place)| on_anchor(literal.into(), pattern_idx, place));
                 Pattern::Words(matcher)
             }
         });

@@ -159,17 +159,27 @@ impl Pattern {
             _ => u64::MAX,
         };
         let tail = word.text.get(n_head..).unwrap_or("");
-        Self { head: Word::head_of(bytes), mask, len: bytes.len() as u32, prefix: word.prefix, tail: tail.into() }
+        Self {
+            head: Word::head_of(bytes),
+            mask,
+            len: bytes.len() as u32,
+            prefix: word.prefix,
+            tail: tail.into(),
+        }
     }
 
     fn matches(&self, word: Word, text: &str) -> bool {
         let len_fits = if self.prefix { word.len() >= self.len } else { word.len() == self.len };
-        (word.head ^ self.head) & self.mask == 0 && len_fits && (self.tail.is_empty() || self.tail_matches(word, text))
+        (word.head ^ self.head) & self.mask == 0
+            && len_fits
+            && (self.tail.is_empty() || self.tail_matches(word, text))
     }
 
     fn tail_matches(&self, word: Word, text: &str) -> bool {
         let from = word.start as usize + Word::HEAD_BYTES;
-        text.as_bytes().get(from..word.end as usize).is_some_and(|tail| tail.starts_with(self.tail.as_bytes()))
+        text.as_bytes()
+            .get(from..word.end as usize)
+            .is_some_and(|tail| tail.starts_with(self.tail.as_bytes()))
     }
 }
 

@@ -55,7 +55,8 @@ impl View {
         let mut at = base;
         while !rest.is_empty() {
             let plain = plain_ascii_len(rest.as_bytes(), form);
-            let used = if plain > 0 { self.push_ascii(rest, plain, at) } else { self.push_char(rest, at, form) };
+            let used =
+                if plain > 0 { self.push_ascii(rest, plain, at) } else { self.push_char(rest, at, form) };
             rest = rest.get(used..).unwrap_or("");
             at += used as u32;
         }

@@ -42,7 +42,13 @@ const CLASSES: [Class; 256] = {
     let mut byte = 0;
     while byte < classes.len() {
         let is_word = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_' || byte as u8 == b'\'';
-        classes[byte] = if byte >= 0x80 { Class::Wide } else if is_word { Class::Word } else { Class::Gap };
+        classes[byte] = if byte >= 0x80 {
+            Class::Wide
+        } else if is_word {
+            Class::Word
+        } else {
+            Class::Gap
+        };
         byte += 1;
     }
     classes

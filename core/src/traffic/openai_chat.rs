@@ -213,7 +213,8 @@ fn role_channel(role: &str, direction: Direction) -> Channel {
 fn carries_media(value: &str) -> bool {
     const BASE64_BYTES_MIN: usize = 256;
     let is_data_url = value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
-    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=' | b'\\');
+    let is_base64 =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=' | b'\\');
     is_data_url || (value.len() >= BASE64_BYTES_MIN && value.bytes().all(is_base64))
 }
 
@@ -231,7 +232,9 @@ mod tests {
             .segments
             .iter()
             .map(|s| (s, text.get(s.span.range()).unwrap()))
-            .filter(|(s, _)| !text.get(s.span.end as usize..).unwrap().trim_start_matches('"').starts_with(':'))
+            .filter(|(s, _)| {
+                !text.get(s.span.end as usize..).unwrap().trim_start_matches('"').starts_with(':')
+            })
             .map(|(s, value)| format!("{}:{value}", s.channel.name()))
             .collect();
         assert_eq!(seen, expected);
@@ -243,8 +246,17 @@ mod tests {
         check(
             Direction::Request,
             r#"{"model":"m","messages":[{"content":"a","role":"system"},{"role":"user","content":[{"type":"text","text":"b"}]},{"role":"tool","content":"c"}],"user":"u"}"#,
-            &["user:m", "system:a", "system:system", "user:user", "user:text", "user:b", "tool_result:tool",
-              "tool_result:c", "user:u"],
+            &[
+                "user:m",
+                "system:a",
+                "system:system",
+                "user:user",
+                "user:text",
+                "user:b",
+                "tool_result:tool",
+                "tool_result:c",
+                "user:u",
+            ],
         );
     }
 
@@ -253,8 +265,13 @@ mod tests {
         check(
             Direction::Request,
             r#"{"messages":[{"role":"assistant","tool_calls":[{"id":"1","function":{"name":"f","arguments":"{}"}}]}],"tools":[{"function":{"description":"d"}}]}"#,
-            &["assistant:assistant", "tool_arguments:1", "tool_arguments:f", "tool_arguments:{}",
-              "tool_definition:d"],
+            &[
+                "assistant:assistant",
+                "tool_arguments:1",
+                "tool_arguments:f",
+                "tool_arguments:{}",
+                "tool_definition:d",
+            ],
         );
     }
 

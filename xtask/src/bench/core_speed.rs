@@ -22,7 +22,12 @@ pub(super) fn run() -> Result<()> {
         let micros = native(&engine, body.as_bytes())?;
         let fuel = fuel(&module, &body)?;
         let bytes = body.len() as f64;
-        println!("{name:<26} {:>8} {micros:>12.1} {:>14.0} {:>12.1}", body.len(), bytes / micros, fuel / bytes);
+        println!(
+            "{name:<26} {:>8} {micros:>12.1} {:>14.0} {:>12.1}",
+            body.len(),
+            bytes / micros,
+            fuel / bytes
+        );
     }
     Ok(())
 }

@@ -28,7 +28,9 @@ struct Variant {
 
 pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
     let filter = build::filter()?;
-    let upstream = Upstream::start_unrecorded(|_| Response::json(r#"{"choices":[{"message":{"role":"assistant","content":"ok"}}]}"#))?;
+    let upstream = Upstream::start_unrecorded(|_| {
+        Response::json(r#"{"choices":[{"message":{"role":"assistant","content":"ok"}}]}"#)
+    })?;
     let noop_file = tempfile::Builder::new().suffix(".wasm").tempfile()?;
     fs::write(noop_file.path(), noop::wasm()?)?;
     let start = |name, filter: Option<WasmFilter>| -> Result<Variant> {
@@ -41,14 +43,26 @@ pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
         start("sentinel", Some(WasmFilter::new(&filter, "")))?,
     ];
     let body = chat_body(bytes);
-    println!("body {} bytes, {CONNECTIONS} connections, {rounds} rounds of {seconds} s, one worker", body.len());
+    println!(
+        "body {} bytes, {CONNECTIONS} connections, {rounds} rounds of {seconds} s, one worker",
+        body.len()
+    );
     let request = http1::request_bytes(&Request::json("/v1/chat/completions", body));
     for round in 0..=rounds {
         for variant in &mut variants {
             let before = variant.envoy.cpu_time()?;
-            let report = load::run(variant.envoy.addr("main")?, &request, CONNECTIONS, Bound::For(Duration::from_secs(seconds)))?;
+            let report = load::run(
+                variant.envoy.addr("main")?,
+                &request,
+                CONNECTIONS,
+                Bound::For(Duration::from_secs(seconds)),
+            )?;
             let cpu = variant.envoy.cpu_time()?.saturating_sub(before);
-            ensure!(report.errors == 0 && report.statuses.keys().all(|status| *status == 200), "{}: {report:?}", variant.name);
+            ensure!(
+                report.errors == 0 && report.statuses.keys().all(|status| *status == 200),
+                "{}: {report:?}",
+                variant.name
+            );
             // The first round warms connections and caches.
             if round > 0 {
                 variant.cpu_us.push(cpu.as_secs_f64() * 1e6 / report.requests as f64);
@@ -61,7 +75,12 @@ pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
     println!("{:<14} {:>16} {:>8} {:>14} {:>8}", "", "CPU us/req (min)", "ratio", "req/s (median)", "ratio");
     for variant in &mut variants {
         let (cpu, rps) = (least(&variant.cpu_us), median(&mut variant.rps));
-        println!("{:<14} {cpu:>16.1} {:>8.2} {rps:>14.0} {:>8.2}", variant.name, cpu / base_cpu, rps / base_rps);
+        println!(
+            "{:<14} {cpu:>16.1} {:>8.2} {rps:>14.0} {:>8.2}",
+            variant.name,
+            cpu / base_cpu,
+            rps / base_rps
+        );
     }
     Ok(())
 }
