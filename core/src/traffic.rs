@@ -96,6 +96,8 @@ pub(crate) fn extract(format: Format, direction: Direction, body: &[u8]) -> Extr
     }
     match format {
         Format::Unknown => unreadable(direction, body, GapReason::Unparsable),
+        // Text in a wider encoding that happens to be UTF-8, letter by letter with zeros between.
+        _ if body.contains(&0) => unreadable(direction, body, GapReason::Unparsable),
         _ => whole(direction, body.len()),
     }
 }

@@ -126,7 +126,23 @@ impl Stack {
         {
             self.stored(request_id, action)?;
         }
-        println!("events: all three are stored\nup --check: ok");
+        println!("events: all three are stored");
+        self.labelled_metrics()?;
+        println!("metrics: labelled\nup --check: ok");
+        Ok(())
+    }
+
+    /// The stats tags of the shipped bootstrap make Prometheus labels of metric names.
+    fn labelled_metrics(&self) -> Result<()> {
+        let text = self.envoy.prometheus()?;
+        for line in [
+            r#"sentinel_requests_total{layer="filter",status="block"} 1"#,
+            r#"sentinel_injection_attempts_total{injection_type="injection"} 1"#,
+            r#"sentinel_pii_detections_total{entity_type="card"} 1"#,
+        ] {
+            let found = text.lines().any(|found| found == line);
+            ensure!(found, "Envoy's Prometheus page has no line {line}\n{}", only_ours(&text));
+        }
         Ok(())
     }
 
@@ -157,6 +173,10 @@ impl Stack {
             thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+fn only_ours(prometheus: &str) -> String {
+    prometheus.lines().filter(|line| line.starts_with("sentinel_")).collect::<Vec<_>>().join("\n")
 }
 
 /// `envoy/envoy.yaml` with its five marked places filled in. A place that is not there any more is an error, so that
@@ -243,5 +263,39 @@ impl Drop for Collector {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel_core::config::PluginConfig;
+    use sentinel_harness::envoy;
+
+    use super::*;
+
+    /// Every file under `envoy/` that a proxy or a cluster would be given has a configuration that loads as it is.
+    #[test]
+    fn shipped_plugin_configurations_load() {
+        for (file, pointer) in [
+            ("envoy.yaml", "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration/value"),
+            ("istio-wasmplugin.yaml", "/spec/pluginConfig"),
+            ("istio-envoyfilter.yaml", "/spec/configPatches/0/patch/value/typed_config/config/configuration/value"),
+        ] {
+            let text = fs::read_to_string(build::root().join("envoy").join(file)).unwrap();
+            let document: Value = serde_saphyr::from_str(&text).unwrap();
+            let found = document.pointer(pointer).unwrap_or_else(|| panic!("{file} has no {pointer}"));
+            let json = found.as_str().map_or_else(|| found.to_string(), String::from);
+            let config = PluginConfig::parse(json.as_bytes()).unwrap_or_else(|e| panic!("{file}: {e}"));
+            assert!(config.collector.is_some(), "{file}");
+        }
+    }
+
+    #[test]
+    fn the_shipped_bootstrap_is_accepted_by_envoy() {
+        let filter = build::target_dir().join("dist/sentinel_filter.wasm");
+        assert!(filter.is_file(), "run `cargo xtask build` first");
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+        let report = envoy::validate_text(&shipped_bootstrap(&filter, 0, nowhere, nowhere).unwrap()).unwrap();
+        assert!(report.ok && !report.stderr.contains("configuration refused"), "{}", report.stderr);
     }
 }

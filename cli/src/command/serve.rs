@@ -86,15 +86,20 @@ fn start_logging(format: LogFormat) {
 async fn shutdown() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = interrupt => {}
+                    _ = terminate.recv() => {}
+                }
             }
-            return;
+            Err(error) => {
+                tracing::warn!(%error, "the termination signal cannot be caught");
+                let _ = interrupt.await;
+            }
         }
-        Err(error) => tracing::warn!(%error, "termination signal cannot be caught"),
     }
     #[cfg(not(unix))]
     let _ = interrupt.await;
