@@ -145,11 +145,24 @@ impl<'a> Used<'a> {
 impl Mask {
     fn of(hit: &Hit, rule: &RuleInfo) -> Self {
         let name = rule.id.rsplit('/').next().unwrap_or("DATA");
-        Self { span: hit.span, form: hit.segment.form, entity: name.to_ascii_uppercase().replace('-', "_") }
+        let form = hit.segment.form;
+        // Part of a number cannot be replaced without breaking it: a sign or a fraction may stand beside it.
+        let span = if form == Form::JsonNumber { hit.segment.span } else { hit.span };
+        Self { span, form, entity: name.to_ascii_uppercase().replace('-', "_") }
     }
 }
 
 impl Decision {
+    /// Refused without a look, for a reason that is the guard's own.
+    pub(crate) fn refused(reason: GapReason) -> Self {
+        Self {
+            verdict: Verdict::Incomplete,
+            action: Action::Block,
+            gaps: Vec::from([reason]),
+            ..Self::default()
+        }
+    }
+
     fn weigh_gaps(&mut self, profile: &Profile, direction: Direction, gaps: &[Gap]) -> Action {
         let mut wanted = Action::Allow;
         for gap in gaps {

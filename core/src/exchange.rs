@@ -179,7 +179,7 @@ impl Exchange {
         if !self.is_guarded() || !self.profile().response.guard {
             return self.pass(Direction::Response, GapReason::NotGuarded, end, steps);
         }
-        match response_gap(headers, self.meta.status) {
+        match response_gap(headers, self.meta.status).filter(|_| !end) {
             Some(reason) => self.gap(Direction::Response, reason, end, steps),
             None => self.open(Direction::Response, headers, end, steps),
         }
@@ -328,6 +328,7 @@ impl Exchange {
             (HeaderHold::Unproven, _, Direction::Response) => self.release_headers_first(direction, steps),
             (HeaderHold::Missing, WithoutHeaderHold::Refuse, Direction::Request) => {
                 self.degraded = Some(NO_HEADER_HOLD.to_string());
+                self.note(direction, Decision::refused(GapReason::DetectorError));
                 let reply = reply::unavailable(NO_HEADER_HOLD, self.meta.request_id.as_deref());
                 self.refuse(direction, reply, Receipt::default(), steps);
             }

@@ -292,7 +292,7 @@ fn host_matches(pattern: &str, host: &[u8]) -> bool {
 }
 
 impl Profile {
-    fn check<'a>(&self, mut rules: impl Iterator<Item = &'a str> + Clone) -> Result<(), Complaint> {
+    fn check<'a>(&self, rules: impl Iterator<Item = &'a str> + Clone) -> Result<(), Complaint> {
         if !(1..=4).contains(&self.level) {
             return Err(("level".into(), alloc::format!("is {}, expected 1 to 4", self.level)));
         }
@@ -302,7 +302,7 @@ impl Profile {
         }
         for name in self.rules.keys() {
             let is_family = Family::ALL.iter().any(|family| family.name() == name);
-            if !is_family && !rules.any(|rule| rule == name) {
+            if !is_family && !rules.clone().any(|rule| rule == name) {
                 let families = Family::ALL.map(Family::name);
                 let reason =
                     alloc::format!("no rule has this id and no family this name; families are {families:?}");

@@ -86,19 +86,28 @@ pub(crate) fn extract(format: Format, direction: Direction, body: &[u8]) -> Extr
         return unreadable(direction, body, GapReason::Unparsable);
     };
     let labelled = matches!(format, Format::Json | Format::OpenAiChat);
-    let looks_so = format != Format::PlainText && text.trim_start().starts_with(['{', '[']);
-    if labelled || looks_so {
-        match openai_chat::read(text, direction) {
-            Ok(extraction) => return extraction,
-            Err(error) if labelled => return unreadable(direction, body, error.reason()),
-            Err(_) => {}
-        }
+    if labelled || (format != Format::PlainText && looks_like_json(text)) {
+        return openai_chat::read(text, direction)
+            .unwrap_or_else(|error| unreadable(direction, body, error.reason()));
     }
     match format {
         Format::Unknown => unreadable(direction, body, GapReason::Unparsable),
         // Text in a wider encoding that happens to be UTF-8, letter by letter with zeros between.
         _ if body.contains(&0) => unreadable(direction, body, GapReason::Unparsable),
         _ => whole(direction, body.len()),
+    }
+}
+
+/// Whether some server might read this as JSON, laxer ones and a byte order mark included. What begins so and is not
+/// JSON by the standard cannot be called understood.
+fn looks_like_json(text: &str) -> bool {
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    match text.strip_prefix('[').map(str::trim_start) {
+        Some(rest) => {
+            rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '{' | '[' | '"' | '\'' | ']' | '-'))
+                || ["true", "false", "null"].iter().any(|word| rest.starts_with(word))
+        }
+        None => text.starts_with('{'),
     }
 }
 

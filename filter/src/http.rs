@@ -14,7 +14,7 @@ use sentinel_core::{
 };
 
 use crate::{
-    host::{self, HostError},
+    host::{self, HostError, HostResult},
     vm::{self, Active, Waiting},
 };
 
@@ -211,7 +211,11 @@ impl Stream {
         for step in steps {
             match step {
                 Step::Hold => flow = Flow::Pause,
-                Step::Headers(edits) => edit_headers(direction, &edits),
+                Step::Headers(edits) => {
+                    if let Err(error) = edit_headers(direction, &edits) {
+                        return self.release_failed(direction, error);
+                    }
+                }
                 Step::Release(Body::AsReceived) => flow = self.release(direction),
                 Step::Release(Body::Replaced(bytes)) => match host::replace_body(direction, &bytes) {
                     Ok(()) => flow = self.release(direction),
@@ -240,18 +244,34 @@ impl Stream {
         Flow::Pause
     }
 
-    /// The replaced body could not be handed over. Policy says what a failure leads to; should that be another
-    /// body, the stream is cut, for the original must not go on.
+    /// Headers or body could not be changed as they must be before they go on. Policy says what a failure leads to,
+    /// and is followed as far as the host lets us; only the original is never sent where policy asks for another body.
     fn release_failed(&mut self, direction: Direction, error: HostError) -> Flow {
         let Some(exchange) = self.exchange.as_mut() else { return Flow::Pause };
         let mut steps = Vec::new();
         failed(exchange, direction, error, &mut steps);
-        if steps.iter().any(|step| matches!(step, Step::Release(Body::Replaced(_)))) {
-            self.replied = true;
-            host::reset(direction);
-            return Flow::Pause;
+        let mut flow = Flow::Pause;
+        for step in steps {
+            match step {
+                Step::Hold => {}
+                Step::Headers(edits) => {
+                    if let Err(error) = edit_headers(direction, &edits) {
+                        report(error);
+                    }
+                }
+                Step::Release(Body::AsReceived) => flow = self.release(direction),
+                Step::Release(Body::Replaced(bytes)) => match host::replace_body(direction, &bytes) {
+                    Ok(()) => flow = self.release(direction),
+                    Err(_) => {
+                        self.replied = true;
+                        host::reset(direction);
+                    }
+                },
+                Step::Reply(reply) => flow = self.reply(direction, &reply),
+            }
         }
-        self.apply(direction, steps)
+        self.show_standing();
+        flow
     }
 
     /// Filter state, for access logs and for filters behind this one. Only what is new: it is the dearest host call.
@@ -316,16 +336,11 @@ const fn after_reply(direction: Direction) -> Flow {
     }
 }
 
-fn edit_headers(direction: Direction, edits: &[HeaderEdit]) {
-    for edit in edits {
-        let done = match edit {
-            HeaderEdit::Set(name, value) => host::set_header(direction, name, value),
-            HeaderEdit::Remove(name) => host::remove_header(direction, name),
-        };
-        if let Err(error) = done {
-            report(error);
-        }
-    }
+fn edit_headers(direction: Direction, edits: &[HeaderEdit]) -> HostResult<()> {
+    edits.iter().try_for_each(|edit| match edit {
+        HeaderEdit::Set(name, value) => host::set_header(direction, name, value),
+        HeaderEdit::Remove(name) => host::remove_header(direction, name),
+    })
 }
 
 fn failed(exchange: &mut Exchange, direction: Direction, error: HostError, steps: &mut Vec<Step>) {

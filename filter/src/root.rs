@@ -75,10 +75,11 @@ impl Context for Root {
 impl RootContext for Root {
     /// Never refuses a configuration: a proxy that does not start, or traffic that is not looked at, would be worse than the last
     /// good configuration. The refusal is in the log, in `sentinel_config_errors_total` and in every event.
-    fn on_configure(&mut self, _size: usize) -> bool {
-        let text = host::plugin_configuration().unwrap_or_default();
+    fn on_configure(&mut self, size: usize) -> bool {
+        // No text at all is a configuration, too; one that cannot be read is not.
+        let text = if size == 0 { Ok(Vec::new()) } else { host::plugin_configuration() };
         let (active, header_hold) = vm::with(|vm| {
-            let active = vm.configure(&text);
+            let active = vm.configure(text);
             vm.metrics.degraded(active.as_ref().is_none_or(|active| active.degraded.is_some()));
             vm.metrics.heap();
             (active, vm.header_hold)

@@ -16,7 +16,12 @@ use sentinel_core::{
     config::{CollectorConfig, ConfigError, PluginConfig, WithoutHeaderHold},
 };
 
-use crate::{host, http::Stream, metrics::Metrics, shipper::Shipper};
+use crate::{
+    host::{self, HostResult},
+    http::Stream,
+    metrics::Metrics,
+    shipper::Shipper,
+};
 
 thread_local! {
     static VM: RefCell<Vm> = RefCell::new(Vm::new());
@@ -79,13 +84,16 @@ impl Vm {
     /// Loads a configuration. One that is wrong never disarms the filter: the last good one of this plugin stays,
     /// from this VM or from the one before it, or else the safe built-in policy is used.
     /// `None` only if the rules of this very build do not compile.
-    pub(crate) fn configure(&mut self, text: &[u8]) -> Option<Rc<Active>> {
+    pub(crate) fn configure(&mut self, text: HostResult<Vec<u8>>) -> Option<Rc<Active>> {
         let plugin = plugin_key();
-        match self.load(text) {
-            Ok(active) => {
+        let loaded = text
+            .map_err(|error| LoadError::Other(format!("could not be read: {error}")))
+            .and_then(|text| Ok((self.load(&text)?, text)));
+        match loaded {
+            Ok((active, text)) => {
                 let active = Rc::new(active);
                 self.last_good.insert(plugin.clone(), Rc::clone(&active));
-                if let Err(error) = host::set_shared_data(&plugin, text) {
+                if let Err(error) = host::set_shared_data(&plugin, &text) {
                     host::log(
                         LogLevel::Warn,
                         &format!("the configuration could not be kept for a restart: {error}"),

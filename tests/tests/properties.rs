@@ -96,8 +96,9 @@ fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
+        // Longer numbers may be card numbers by chance.
+        any::<i32>().prop_map(Value::from),
+        any::<f32>().prop_map(Value::from),
         ".{0,12}".prop_map(Value::from),
         "[a-z ]{0,20}".prop_map(Value::from),
     ];

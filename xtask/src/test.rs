@@ -7,7 +7,9 @@ use crate::build;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only tests whose name contains this.
+    /// Only this package, such as `sentinel-tests`.
+    package: Option<String>,
+    /// Only tests of the package whose name contains this.
     filter: Option<String>,
 }
 
@@ -16,7 +18,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // Installs Envoy now, where its output can be seen, rather than in the middle of a test.
     let envoy = sentinel_harness::envoy::find()?;
     println!("Envoy: {}", envoy.display());
-    let mut command = vec!["test", "--workspace", "--exclude", "sentinel-filter"];
+    let mut command = vec!["test"];
+    match &args.package {
+        Some(package) => command.extend(["--package", package]),
+        None => command.extend(["--workspace", "--exclude", "sentinel-filter"]),
+    }
     if let Some(filter) = &args.filter {
         command.extend(["--", filter]);
     }

@@ -277,9 +277,15 @@ mod tests {
     #[test]
     fn shipped_plugin_configurations_load() {
         for (file, pointer) in [
-            ("envoy.yaml", "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration/value"),
+            (
+                "envoy.yaml",
+                "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration/value",
+            ),
             ("istio-wasmplugin.yaml", "/spec/pluginConfig"),
-            ("istio-envoyfilter.yaml", "/spec/configPatches/0/patch/value/typed_config/config/configuration/value"),
+            (
+                "istio-envoyfilter.yaml",
+                "/spec/configPatches/0/patch/value/typed_config/config/configuration/value",
+            ),
         ] {
             let text = fs::read_to_string(build::root().join("envoy").join(file)).unwrap();
             let document: Value = serde_saphyr::from_str(&text).unwrap();

@@ -43,7 +43,13 @@ static CLASSES: [Class; 256] = {
     let mut byte = 0;
     while byte < classes.len() {
         let is_word = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_' || byte as u8 == b'\'';
-        let class = if byte >= 0x80 { Class::Wide } else if is_word { Class::Word } else { Class::Gap };
+        let class = if byte >= 0x80 {
+            Class::Wide
+        } else if is_word {
+            Class::Word
+        } else {
+            Class::Gap
+        };
         #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within the loop's bound")]
         {
             classes[byte] = class;
@@ -124,7 +130,8 @@ mod tests {
         let text = " don't, übermäßig_gut-42 \u{4f60}\u{597d}!";
         let mut words = Vec::new();
         find_words(text, 0, text.len(), &mut words);
-        let found: Vec<&str> = words.iter().map(|w| text.get(w.start as usize..w.end as usize).unwrap()).collect();
+        let found: Vec<&str> =
+            words.iter().map(|w| text.get(w.start as usize..w.end as usize).unwrap()).collect();
         assert_eq!(found, ["don't", "übermäßig_gut", "42", "\u{4f60}\u{597d}"]);
     }
 }

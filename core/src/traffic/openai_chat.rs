@@ -4,7 +4,7 @@
 //! role when they close, because `role` may come after `content`. Fields that are not known are walked like any
 //! JSON: text that a provider may hand to the model is judged as the user's.
 
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, vec::Vec};
 
 use sentinel_model::Channel;
 
@@ -16,7 +16,7 @@ use crate::{
     action::Direction,
     receipt::{Gap, GapReason},
     span::Span,
-    text::Form,
+    text::{Form, View},
 };
 
 /// Where a container or a leaf stands. What is not named here is `Other`.
@@ -111,8 +111,8 @@ impl Walk<'_> {
     }
 
     fn key(&mut self, span: Span) {
-        let key = self.text.get(span.range()).unwrap_or("");
-        self.next = place_of_key(self.parent(), key);
+        let key = key_name(self.text.get(span.range()).unwrap_or(""));
+        self.next = place_of_key(self.parent(), &key, self.direction);
         // Keys carry text of the sender's choosing, too.
         self.push(span, Form::JsonString);
     }
@@ -177,13 +177,13 @@ impl Walk<'_> {
     }
 }
 
-fn place_of_key(parent: Place, key: &str) -> Place {
+fn place_of_key(parent: Place, key: &str, direction: Direction) -> Place {
     match (parent, key) {
         (Place::Root, "messages" | "choices") => Place::Messages,
         (Place::Root, "tools" | "functions" | "tool_choice" | "response_format") => Place::ToolDefinitions,
         (Place::Message, "role") => Place::Role,
         // A choice is an element of `choices`; its message or delta is the message proper.
-        (Place::Message, "message" | "delta") => Place::Message,
+        (Place::Message, "message" | "delta") if direction == Direction::Response => Place::Message,
         (Place::Message, "content") => Place::Content,
         (Place::Message, "tool_calls" | "function_call") => Place::ToolCalls,
         (Place::Content, "image_url") => Place::Media(GapReason::Image),
@@ -195,6 +195,19 @@ fn place_of_key(parent: Place, key: &str) -> Place {
         (Place::ToolDefinitions, _) => Place::ToolDefinitions,
         // `detail`, `format` and the like beside the media itself are plain words.
         _ => Place::Other,
+    }
+}
+
+/// A key as the most generous reader takes it: escapes resolved, in lower case. Some servers match keys without
+/// regard to case, and all of them resolve escapes; a role must not hide from us behind either.
+fn key_name(raw: &str) -> Cow<'_, str> {
+    match raw.bytes().any(|b| b == b'\\' || b.is_ascii_uppercase()) {
+        true => {
+            let mut view = View::default();
+            view.fold(raw, 0, Form::JsonString);
+            Cow::Owned(view.text().into())
+        }
+        false => Cow::Borrowed(raw),
     }
 }
 
