@@ -27,7 +27,7 @@ pub(crate) struct Stream {
     request: Progress,
     response: Progress,
     /// What access logs and other filters have been shown.
-    shown: Option<(Verdict, Action, usize)>,
+    shown: (Verdict, Action, usize),
     /// After a local reply the host plays the reply through these same callbacks; nothing is done about it.
     replied: bool,
 }
@@ -99,7 +99,7 @@ impl Stream {
             exchange: None,
             request: Progress { fed: 0 },
             response: Progress { fed: 0 },
-            shown: None,
+            shown: (Verdict::Clean, Action::Allow, 0),
             replied: false,
         }
     }
@@ -274,19 +274,18 @@ impl Stream {
         flow
     }
 
-    /// Filter state, for access logs and for filters behind this one. Only what is new: it is the dearest host call.
+    /// Filter state, for access logs and for filters behind this one. It is the dearest host call, so it is made only
+    /// where there is something to say: no state means clean and allowed.
     fn show_standing(&mut self) {
         let Some(exchange) = &self.exchange else { return };
         let Standing { verdict, action, score, findings } = exchange.standing();
-        let standing = Some((verdict, action, findings.len()));
+        let standing = (verdict, action, findings.len());
         if self.shown == standing {
             return;
         }
         // Not every host keeps filter state; the event has it all.
         let _ = host::set_filter_state("sentinel_verdict", verdict.name());
-        if verdict > Verdict::Clean || action > Action::Allow {
-            let _ = host::set_filter_state("sentinel_action", action.name());
-        }
+        let _ = host::set_filter_state("sentinel_action", action.name());
         if !findings.is_empty() {
             let rules: Vec<&str> = findings.iter().map(|finding| finding.rule.as_str()).take(8).collect();
             let _ = host::set_filter_state("sentinel_score", &score.to_string());

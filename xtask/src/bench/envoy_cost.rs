@@ -1,4 +1,4 @@
-//! Three Envoys of one worker each, one upstream, the same 4 KB chat request; rounds are interleaved so that whatever
+//! Several Envoys of one worker each, one upstream, the same 4 KB chat request; rounds are interleaved so that whatever
 //! else the machine does hits all of them alike.
 
 use std::{fs, time::Duration};
@@ -18,6 +18,10 @@ use super::{chat_body, least, median};
 use crate::build;
 
 const CONNECTIONS: usize = 8;
+
+/// Steps on the way to the whole: what each adds is what it costs.
+const NOT_GUARDED: &str = r#"{"policy":{"routes":[{"name":"all","guard":false}]}}"#;
+const REQUESTS_ONLY: &str = r#"{"policy":{"profiles":{"default":{"response":{"guard":false}}}}}"#;
 
 struct Variant {
     name: &'static str,
@@ -40,6 +44,8 @@ pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
     let mut variants = [
         start("no filter", None)?,
         start("no-op filter", Some(WasmFilter::new(noop_file.path(), "")))?,
+        start("not guarded", Some(WasmFilter::new(&filter, NOT_GUARDED)))?,
+        start("requests only", Some(WasmFilter::new(&filter, REQUESTS_ONLY)))?,
         start("sentinel", Some(WasmFilter::new(&filter, "")))?,
     ];
     let body = chat_body(bytes);
