@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -37,16 +38,20 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let dist = build::run()?;
+    // From here on there are children to stop, so an interruption has to come back to us.
+    let (interrupt, interrupted) = mpsc::channel();
+    ctrlc::set_handler(move || {
+        let _ = interrupt.send(());
+    })?;
     let port = if args.check { 0 } else { args.port };
     let stack = Stack::start(&dist, port)?;
     if args.check {
         return stack.check();
     }
     stack.invite();
-    // Until interrupted: the children share the terminal's process group and stop with us.
-    loop {
-        thread::sleep(Duration::from_secs(3600));
-    }
+    interrupted.recv().context("the signal handler is gone")?;
+    println!("stopping");
+    Ok(())
 }
 
 struct Stack {
