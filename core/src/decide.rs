@@ -16,7 +16,7 @@ use crate::{
     policy::{Mode, Profile, RuleAction},
     receipt::{Gap, GapReason},
     span::Span,
-    text::Form,
+    traffic::{Extraction, Form},
 };
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +38,8 @@ pub(crate) struct Decision {
 pub(crate) struct Mask {
     pub(crate) span: Span,
     pub(crate) form: Form,
+    /// Rounds of JSON strings around the span.
+    pub(crate) depth: u8,
     /// `CARD` for `pii/card`: what the placeholder is named after.
     pub(crate) entity: String,
 }
@@ -47,7 +49,7 @@ pub(crate) fn decide(
     direction: Direction,
     rules: &[RuleInfo],
     hits: &[Hit],
-    gaps: &[Gap],
+    extraction: &Extraction,
 ) -> Decision {
     let mut decision = Decision::default();
     let mut wanted = Action::Allow;
@@ -67,7 +69,7 @@ pub(crate) fn decide(
         match action {
             RuleAction::Off | RuleAction::Monitor => {}
             RuleAction::Score if rule.family.is_attack() => {
-                if let Some(calm) = calm.get_mut(hit.segment.channel as usize) {
+                if let Some(calm) = calm.get_mut(hit.channel as usize) {
                     moved = *calm * rule.score;
                     *calm -= moved;
                 }
@@ -75,7 +77,7 @@ pub(crate) fn decide(
             RuleAction::Score | RuleAction::Tag => wanted = wanted.max(Action::Tag),
             RuleAction::Mask => {
                 wanted = wanted.max(Action::Mask);
-                decision.masks.push(Mask::of(hit, rule));
+                decision.masks.extend(Mask::all_of(hit, rule, extraction));
             }
             RuleAction::Block => wanted = Action::Block,
         }
@@ -97,7 +99,7 @@ pub(crate) fn decide(
             decision.verdict = decision.verdict.max(Verdict::Suspicious);
         }
     }
-    wanted = wanted.max(decision.weigh_gaps(profile, direction, gaps));
+    wanted = wanted.max(decision.weigh_gaps(profile, direction, &extraction.gaps));
     decision.act(profile.mode, wanted);
     decision
 }
@@ -131,7 +133,7 @@ impl<'a> Used<'a> {
             rule: self.rule.id.clone(),
             version: self.rule.version,
             family: self.rule.family,
-            channel: self.hit.segment.channel,
+            channel: self.hit.channel,
             direction,
             start: self.hit.span.start,
             end: self.hit.span.end,
@@ -143,12 +145,25 @@ impl<'a> Used<'a> {
 }
 
 impl Mask {
-    fn of(hit: &Hit, rule: &RuleInfo) -> Self {
+    /// One mask for each segment that the hit reaches into: what stands between them is structure.
+    fn all_of(hit: &Hit, rule: &RuleInfo, extraction: &Extraction) -> impl Iterator<Item = Self> {
         let name = rule.id.rsplit('/').next().unwrap_or("DATA");
-        let form = hit.segment.form;
-        // Part of a number cannot be replaced without breaking it: a sign or a fraction may stand beside it.
-        let span = if form == Form::JsonNumber { hit.segment.span } else { hit.span };
-        Self { span, form, entity: name.to_ascii_uppercase().replace('-', "_") }
+        let entity = name.to_ascii_uppercase().replace('-', "_");
+        let hit = *hit;
+        let reached =
+            extraction.run(hit.segment as usize).filter(move |segment| segment.span.overlaps(hit.span));
+        reached.map(move |segment| {
+            // Part of a number cannot be replaced without breaking it: a sign or a fraction may stand beside it.
+            let span = match segment.form {
+                Form::JsonNumber => segment.span,
+                Form::Text | Form::JsonString => Span {
+                    start: hit.span.start.max(segment.span.start),
+                    end: hit.span.end.min(segment.span.end),
+                },
+            };
+            let entity = entity.clone();
+            Self { span, form: segment.form, depth: segment.depth, entity }
+        })
     }
 }
 

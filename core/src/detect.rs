@@ -44,8 +44,11 @@ pub(crate) struct RuleIdx(pub(crate) u16);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Hit {
     pub(crate) rule: RuleIdx,
-    pub(crate) segment: Segment,
-    /// Bytes of the body.
+    pub(crate) channel: Channel,
+    /// Index of the first segment of the text that was hit.
+    pub(crate) segment: u32,
+    /// Bytes of the body, from the first to the last that belong to the hit. Where a text is made of several
+    /// segments, structure may stand between them.
     pub(crate) span: Span,
 }
 
@@ -70,47 +73,61 @@ impl Budget {
     }
 }
 
-/// Where hits go, with the segment they belong to.
+/// Where hits go, with the text they belong to.
 #[derive(Debug)]
 pub(crate) struct Hits {
     list: Vec<Hit>,
     pub(crate) budget: Budget,
+    /// The text being read.
+    channel: Channel,
+    segment: u32,
 }
 
 impl Hits {
-    pub(crate) fn push(&mut self, rule: RuleIdx, segment: Segment, span: Span) {
+    pub(crate) fn push(&mut self, rule: RuleIdx, span: Span) {
         if self.list.len() == HITS_MAX {
             self.budget.work = 0;
             return;
         }
-        self.list.push(Hit { rule, segment, span });
+        self.list.push(Hit { rule, channel: self.channel, segment: self.segment, span });
+    }
+
+    pub(crate) const fn channel(&self) -> Channel {
+        self.channel
     }
 }
 
 /// One way of finding things. Reads the view, never the body.
 pub(crate) trait Detector: core::fmt::Debug + Send + Sync {
-    fn detect(&self, segment: Segment, view: &mut View, hits: &mut Hits);
+    fn detect(&self, view: &mut View, hits: &mut Hits);
 }
 
-/// Runs every detector over every segment, in order. When the budget is spent the rest of the body is a gap:
-/// the receipt never claims what was not looked at.
+/// Runs every detector over every text, in order. When the budget is spent the rest of the body is a gap: the
+/// receipt never claims what was not looked at.
 pub(crate) fn detect(detectors: &[&dyn Detector], body: &[u8], extraction: &mut Extraction) -> Vec<Hit> {
     let mut view = View::default();
-    let mut hits = Hits { list: Vec::new(), budget: Budget::for_bytes(body.len()) };
+    let mut hits =
+        Hits { list: Vec::new(), budget: Budget::for_bytes(body.len()), channel: Channel::User, segment: 0 };
     let whole = core::str::from_utf8(body).ok();
-    for segment in &extraction.segments {
-        // Segments of a body that is not UTF-8 as a whole are its readable stretches.
-        let text = match whole {
-            Some(body) => body.get(segment.span.range()),
-            None => core::str::from_utf8(segment.span.of(body)).ok(),
-        };
-        let Some(text) = text else { continue };
-        view.fold(text, segment.span.start, segment.form);
+    for (idx, first) in extraction.segments.iter().enumerate().filter(|(_, segment)| !segment.continues) {
+        (hits.channel, hits.segment) = (first.channel, idx as u32);
+        view.clear();
+        for (part, segment) in extraction.run(idx).enumerate() {
+            // Segments of a body that is not UTF-8 as a whole are its readable stretches.
+            let text = match whole {
+                Some(body) => body.get(segment.span.range()),
+                None => core::str::from_utf8(segment.span.of(body)).ok(),
+            };
+            if part > 0 {
+                view.separate(segment.span.start);
+            }
+            view.append(text.unwrap_or(""), segment.span.start, segment.depth);
+        }
         for detector in detectors {
-            detector.detect(*segment, &mut view, &mut hits);
+            detector.detect(&mut view, &mut hits);
         }
         if hits.budget.is_spent() {
-            let rest = Span { start: segment.span.start, end: Span::whole(body.len()).end };
+            let rest = Span { start: first.span.start, end: Span::whole(body.len()).end };
             extraction.gaps.push(Gap::new(GapReason::Budget, rest));
             break;
         }
@@ -121,7 +138,7 @@ pub(crate) fn detect(detectors: &[&dyn Detector], body: &[u8], extraction: &mut 
 /// Rule ids that a pack matches in a plain text, for tests of packs.
 pub fn scan_text(patterns: &PatternSet, channel: Option<Channel>, text: &str) -> Vec<String> {
     let channel = channel.unwrap_or_else(|| default_channel(Direction::Request));
-    let segment = Segment { channel, span: Span::whole(text.len()), form: crate::text::Form::Text };
+    let segment = Segment::plain(channel, Span::whole(text.len()));
     let mut extraction = Extraction { segments: Vec::from([segment]), gaps: Vec::new() };
     detect(&[patterns], text.as_bytes(), &mut extraction)
         .iter()

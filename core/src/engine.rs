@@ -107,7 +107,7 @@ impl Engine {
         let mut extraction = extract(format, direction, body);
         let detectors: [&dyn Detector; 2] = [self.patterns.as_ref(), &self.card];
         let hits = detect(&detectors, body, &mut extraction);
-        let decision = decide(profile, direction, &self.rules, &hits, &extraction.gaps);
+        let decision = decide(profile, direction, &self.rules, &hits, &extraction);
         let scanned: Vec<Span> = extraction.segments.iter().map(|segment| segment.span).collect();
         Inspection { decision, receipt: Receipt::account(body.len(), &scanned, extraction.gaps) }
     }

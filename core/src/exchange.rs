@@ -30,7 +30,7 @@ use crate::{
     receipt::{Gap, GapReason, Receipt},
     span::Span,
     step::{Body, HeaderEdit, Reply, Step, Steps, Time},
-    traffic::Format,
+    traffic::{Extraction, Format},
 };
 
 /// Longer names from the wire are cut in events; they are for people to recognise, not to be replayed.
@@ -406,8 +406,9 @@ impl Exchange {
 
     /// A body, or the rest of one, that cannot be read. Policy decides whether it goes on.
     fn gap(&mut self, direction: Direction, reason: GapReason, end: bool, steps: &mut Steps) {
-        let gap = Gap::new(reason, Span::default());
-        let decision = decide(self.profile(), direction, &[], &[], &[gap]);
+        let gaps = Vec::from([Gap::new(reason, Span::default())]);
+        let unread = Extraction { segments: Vec::new(), gaps };
+        let decision = decide(self.profile(), direction, &[], &[], &unread);
         if decision.action == Action::Block {
             let reply = reply::blocked(&decision, direction, self.meta.request_id.as_deref());
             self.note(direction, decision);

@@ -4,8 +4,17 @@
 //! has understood. A format that is not known falls back to the generic walk, and a body that is not well formed
 //! becomes one gap; neither is ever passed over in silence.
 
+mod anthropic;
+mod bedrock;
+mod cohere;
+mod gemini;
 mod json;
+mod json_rpc;
+mod ollama;
 mod openai_chat;
+mod openai_responses;
+mod openai_text;
+mod walk;
 
 use alloc::vec::Vec;
 
@@ -16,8 +25,20 @@ use crate::{
     http::{Headers, media_type},
     receipt::{Gap, GapReason},
     span::Span,
-    text::Form,
 };
+
+/// Every format of JSON that is known. Where two know the same key, the first has it.
+const SHAPES: [walk::Shape; 9] = [
+    openai_chat::SHAPE,
+    openai_responses::SHAPE,
+    anthropic::SHAPE,
+    gemini::SHAPE,
+    bedrock::SHAPE,
+    json_rpc::SHAPE,
+    ollama::SHAPE,
+    cohere::SHAPE,
+    openai_text::SHAPE,
+];
 
 /// What a body is said or found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,18 +80,60 @@ impl Format {
     }
 }
 
+/// How the bytes of a segment stand in the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    /// The inside of a JSON string.
+    JsonString,
+    /// A JSON number: a replacement must become a string.
+    JsonNumber,
+}
+
 /// A part of the body that is text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) channel: Channel,
+    /// The channel is final; until then it is what a message without a role gets.
+    settled: bool,
+    /// Prose that a model reads together with what stands beside it.
+    is_text: bool,
     pub(crate) span: Span,
     pub(crate) form: Form,
+    /// Rounds of JSON strings around the text: 0 as it stands, 1 in a string, 2 in a string of stringified JSON.
+    pub(crate) depth: u8,
+    /// The segment that goes on where this one ends: the next part of a message, or of the next message of the same
+    /// role.
+    pub(crate) next: Option<u32>,
+    /// Some segment before this one has it as its `next`.
+    pub(crate) continues: bool,
+}
+
+impl Segment {
+    /// Text that stands by itself.
+    pub(crate) fn plain(channel: Channel, span: Span) -> Self {
+        let (settled, is_text) = (true, true);
+        Self { channel, settled, is_text, span, form: Form::Text, depth: 0, next: None, continues: false }
+    }
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Extraction {
     pub(crate) segments: Vec<Segment>,
     pub(crate) gaps: Vec<Gap>,
+}
+
+impl Extraction {
+    /// A segment and those that go on where it ends, in order.
+    pub(crate) fn run(&self, first: usize) -> impl Iterator<Item = &Segment> {
+        let mut next = Some(first);
+        core::iter::from_fn(move || {
+            let segment = self.segments.get(next?)?;
+            // `next` only ever points forward, so this ends.
+            next = segment.next.map(|idx| idx as usize);
+            Some(segment)
+        })
+    }
 }
 
 /// Reads a whole body.
@@ -87,7 +150,7 @@ pub(crate) fn extract(format: Format, direction: Direction, body: &[u8]) -> Extr
     };
     let labelled = matches!(format, Format::Json | Format::OpenAiChat);
     if labelled || (format != Format::PlainText && looks_like_json(text)) {
-        return openai_chat::read(text, direction)
+        return walk::walk(text, direction, &SHAPES)
             .unwrap_or_else(|error| unreadable(direction, body, error.reason()));
     }
     match format {
@@ -120,7 +183,7 @@ pub(crate) fn default_channel(direction: Direction) -> Channel {
 }
 
 fn whole(direction: Direction, len: usize) -> Extraction {
-    let segment = Segment { channel: default_channel(direction), span: Span::whole(len), form: Form::Text };
+    let segment = Segment::plain(default_channel(direction), Span::whole(len));
     Extraction { segments: Vec::from([segment]), gaps: Vec::new() }
 }
 
@@ -131,7 +194,7 @@ fn unreadable(direction: Direction, body: &[u8], reason: GapReason) -> Extractio
     for chunk in body.utf8_chunks() {
         let len = chunk.valid().len();
         if len > 0 {
-            segments.push(Segment { channel, span: Span::new(at, at + len), form: Form::Text });
+            segments.push(Segment::plain(channel, Span::new(at, at + len)));
         }
         at += len + chunk.invalid().len();
     }

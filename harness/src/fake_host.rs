@@ -151,6 +151,7 @@ impl Proxy {
             limits,
             end_alone: self.options.end_of_stream == EndOfStream::Alone,
             http2: request.http2,
+            head_only: request.method == "HEAD",
             callouts: self.callout_handler.as_mut(),
             seen: Seen::default(),
             local: None,

@@ -151,7 +151,7 @@ impl Connection {
     fn read_final_head(&mut self, started: Instant, continued: &mut bool) -> Result<Option<Head>> {
         loop {
             match self.read_head(started)? {
-                Some(head) if matches!(head.status, 100..=199) => *continued |= head.status == 100,
+                Some(head) if matches!(head.status, 100 | 102..=199) => *continued |= head.status == 100,
                 head => return Ok(head),
             }
         }

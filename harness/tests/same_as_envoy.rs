@@ -15,8 +15,11 @@ use sentinel_harness::fake_host::{CalloutReply, FilterModule, HostOptions, Proxy
 use sentinel_harness::upstream::Upstream;
 use sentinel_harness::wire::{Request, Response, UpstreamSaw};
 use sentinel_harness::{http1, http2};
+use serde_json::{Value, json};
 
 const WITHIN: Duration = Duration::from_secs(3);
+/// Where the fake host gives no answer: Envoy would have answered long before.
+const NO_ANSWER_WITHIN: Duration = Duration::from_millis(300);
 
 /// Logs every callback of a stream as a letter, a number and a flag, and what host calls answer in it: the request
 /// header and property `path`, the response header `:status`, and each body buffer, each as one digit.
@@ -203,8 +206,21 @@ fn answer(saw: &UpstreamSaw) -> Response {
         "/length" => Response::new(200, "an answer").with_header("content-length", "9"),
         "/empty" => Response::new(204, ""),
         "/trailers" => Response::new(200, "an answer").with_trailer("x-down", "1"),
+        "/unchanged" => Response::new(304, "").with_header("content-length", "9"),
+        "/refused" => Response::new(426, "no").with_header("content-length", "2"),
+        "/switch" => switching(),
         _ => Response::new(200, "an answer"),
     }
+}
+
+/// No framing: what follows is another protocol.
+fn switching() -> Response {
+    let response = Response { status: 101, ..Response::default() };
+    response.with_header("connection", "upgrade").with_header("upgrade", "websocket")
+}
+
+fn upgrade(path: &str) -> Request {
+    Request::get(path).with_header("connection", "upgrade").with_header("upgrade", "websocket")
 }
 
 fn requests() -> Vec<(&'static str, Request)> {
@@ -221,6 +237,10 @@ fn requests() -> Vec<(&'static str, Request)> {
         ("post", post.clone()),
         ("chunked", chunked),
         ("trailers", post.clone().with_trailer("x-up", "1")),
+        ("head with a length", Request::new("HEAD", "/length")),
+        ("not changed", Request::get("/unchanged")),
+        ("refused upgrade", upgrade("/refused")),
+        ("upgrade", upgrade("/switch")),
         ("http2", http2(post.clone())),
         ("http2 trailers", http2(post.with_trailer("x-up", "1"))),
     ]
@@ -280,27 +300,39 @@ fn callbacks_statuses_and_both_ends_agree() {
         let wasm = WasmFilter { vm_id: filter.name.to_owned(), ..WasmFilter::new(path, "") };
         bootstrap.listeners.push(Listener::new(filter.name, Some(wasm)));
     }
-    let envoy = Envoy::start(&EnvoyOptions::new(&bootstrap)).unwrap();
+    let mut options = EnvoyOptions::new(&bootstrap);
+    options.bootstrap_yaml = with_upgrades(bootstrap.to_json()).to_string();
+    let envoy = Envoy::start(&options).unwrap();
     let mut differences = Vec::new();
     for (filter, module) in FILTERS.iter().zip(&modules) {
         let addr = envoy.addr(filter.name).unwrap();
         for (name, request) in requests() {
+            let fake = in_fake_host(module, &request);
+            let within = if fake.client.is_some() { WITHIN } else { NO_ANSWER_WITHIN };
             let from = envoy.log().len();
             upstream.take_requests();
             let client = if request.http2 {
-                http2::exchange(addr, &request, WITHIN).unwrap()
+                http2::exchange(addr, &request, within).unwrap()
             } else {
-                http1::exchange(addr, &request, WITHIN).unwrap()
+                http1::exchange(addr, &request, within).unwrap()
             };
             let trace = trace_in(&envoy, from);
             let real = outcome(trace, client, upstream.take_requests().pop());
-            let fake = in_fake_host(module, &request);
             if real != fake {
                 differences.push(format!("{} / {name}\n  envoy {real:?}\n  fake  {fake:?}", filter.name));
             }
         }
     }
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+}
+
+/// Without this Envoy refuses upgrades by itself, before the filter sees them.
+fn with_upgrades(mut bootstrap: Value) -> Value {
+    for listener in bootstrap["static_resources"]["listeners"].as_array_mut().unwrap() {
+        let manager = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+        manager["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
+    }
+    bootstrap
 }
 
 /// The ends alone: how a large body is cut into pieces is the network's choice.

@@ -4,7 +4,7 @@
 use alloc::{format, string::String, vec::Vec};
 
 use super::Edit;
-use crate::{decide::Mask, text::Form};
+use crate::{decide::Mask, traffic::Form};
 
 /// Edits for the masks of one body, in order and without overlap.
 pub(crate) fn edits(body: &[u8], masks: &[Mask]) -> Vec<Edit> {
@@ -35,8 +35,17 @@ pub(crate) fn edits(body: &[u8], masks: &[Mask]) -> Vec<Edit> {
                 }
             };
             // A bare number cannot hold a placeholder; a string can, and the JSON stays well formed.
-            let text = if mask.form == Form::JsonNumber { format!("\"{placeholder}\"") } else { placeholder };
+            let quote = if mask.form == Form::JsonNumber { quote(mask.depth) } else { String::new() };
+            let text = format!("{quote}{placeholder}{quote}");
             Edit { span: mask.span, text }
         })
         .collect()
+}
+
+/// A quotation mark inside `depth` rounds of JSON strings: every round escapes what the one before has written.
+fn quote(depth: u8) -> String {
+    let backslashes = (1_usize << depth.min(8)) - 1;
+    let mut quote = "\\".repeat(backslashes);
+    quote.push('"');
+    quote
 }

@@ -3,10 +3,7 @@
 //! Bounded work: at each digit group at most 19 digits and their separators are read.
 
 use super::{Detector, Hits, RuleIdx, RuleInfo};
-use crate::{
-    text::{View, find},
-    traffic::Segment,
-};
+use crate::text::{View, find};
 
 use alloc::string::String;
 use sentinel_model::Family;
@@ -26,13 +23,13 @@ impl CardDetector {
 }
 
 impl Detector for CardDetector {
-    fn detect(&self, segment: Segment, view: &mut View, hits: &mut Hits) {
+    fn detect(&self, view: &mut View, hits: &mut Hits) {
         let text = view.text().as_bytes();
         let mut at = 0;
         while let Some(start) = next_group(text, at) {
             at = match card_at(text, start) {
                 Some(end) => {
-                    hits.push(self.rule, segment, view.source(start, end));
+                    hits.push(self.rule, view.source(start, end));
                     end
                 }
                 None => end_of_group(text, start),

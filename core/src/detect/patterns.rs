@@ -27,7 +27,6 @@ use crate::{
     hash,
     span::Span,
     text::{View, may_be_word},
-    traffic::Segment,
 };
 
 /// The same rule is not reported more often than this for one segment.
@@ -143,7 +142,7 @@ impl PatternSet {
 }
 
 impl Detector for PatternSet {
-    fn detect(&self, segment: Segment, view: &mut View, hits: &mut Hits) {
+    fn detect(&self, view: &mut View, hits: &mut Hits) {
         let mut anchors = Vec::new();
         self.find_anchors(view.text().as_bytes(), &mut anchors, hits);
         if anchors.is_empty() {
@@ -156,7 +155,7 @@ impl Detector for PatternSet {
                 let Some(rule) = self.rules.get(usize::from(at.rule)) else { continue };
                 let rule_idx = RuleIdx(at.rule);
                 let n_found = found.iter().filter(|(idx, _)| *idx == rule_idx).count();
-                if !rule.channels.contains(segment.channel) || n_found == HITS_PER_RULE_MAX {
+                if !rule.channels.contains(hits.channel()) || n_found == HITS_PER_RULE_MAX {
                     continue;
                 }
                 let span = match rule.patterns.get(usize::from(at.pattern)) {
@@ -176,7 +175,7 @@ impl Detector for PatternSet {
         }
         for (rule, span) in found {
             let source = view.source(span.start as usize, span.end as usize);
-            hits.push(rule, segment, source);
+            hits.push(rule, source);
         }
     }
 }

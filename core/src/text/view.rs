@@ -1,9 +1,10 @@
-//! The folded view of one segment: JSON escapes resolved, letters in lower case, invisible characters gone.
+//! The folded view of a text: JSON escapes resolved, letters in lower case, invisible characters gone. It may be
+//! put together from several pieces of a body that a model reads as one.
 //! Every byte of the view can be traced to the bytes it came from, so a finding in the view becomes a span of
 //! the body, and masking that span never cuts an escape or a character in half.
 //!
-//! Invariant: [`View::source`] of any non-empty range of the view lies within the segment and on character
-//! (and escape) boundaries of the body.
+//! Invariant: [`View::source`] of any non-empty range of the view begins and ends on character (and escape)
+//! boundaries of the body.
 
 use alloc::{string::String, vec::Vec};
 
@@ -13,18 +14,15 @@ use super::{
 };
 use crate::span::Span;
 
-/// How the bytes of a segment spell their text.
+/// What is done to characters on their way into a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// As they stand.
-    Text,
-    /// The inside of a JSON string, with escapes.
-    JsonString,
-    /// A JSON number: as it stands, but a replacement must become a string.
-    JsonNumber,
+enum Reading {
+    Folded,
+    /// As they are, for a reader that needs every one of them.
+    Plain,
 }
 
-/// Memory is kept between segments: `fold` clears and fills again.
+/// Memory is kept between texts: `clear`, then `append`.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     text: String,
@@ -44,19 +42,40 @@ struct Piece {
 }
 
 impl View {
-    /// Reads `source`, which begins at byte `base` of the body.
-    pub(crate) fn fold(&mut self, source: &str, base: u32, form: Form) {
+    pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.pieces.clear();
         self.words.clear();
         self.words_end = 0;
+    }
+
+    /// Reads `source`, which begins at byte `base` of the body and is wrapped in `escapes` rounds of JSON strings.
+    pub(crate) fn append(&mut self, source: &str, base: u32, escapes: u8) {
+        self.read(source, base, escapes, Reading::Folded);
+    }
+
+    /// The same without folding.
+    pub(crate) fn append_plain(&mut self, source: &str, base: u32, escapes: u8) {
+        self.read(source, base, escapes, Reading::Plain);
+    }
+
+    /// A gap between two pieces that a model reads one after the other: no word reaches over it.
+    pub(crate) fn separate(&mut self, at: u32) {
+        let start = self.text.len();
+        self.text.push('\n');
+        self.note(start, Span { start: at, end: at });
+    }
+
+    fn read(&mut self, source: &str, base: u32, escapes: u8, reading: Reading) {
         self.text.reserve(source.len());
         let mut rest = source;
         let mut at = base;
         while !rest.is_empty() {
-            let plain = plain_ascii_len(rest.as_bytes(), form);
-            let used =
-                if plain > 0 { self.push_ascii(rest, plain, at) } else { self.push_char(rest, at, form) };
+            let plain = plain_ascii_len(rest.as_bytes(), escapes);
+            let used = match plain {
+                0 => self.push_char(rest, at, escapes, reading),
+                len => self.push_ascii(rest, len, at, reading),
+            };
             rest = rest.get(used..).unwrap_or("");
             at += used as u32;
         }
@@ -102,10 +121,10 @@ impl View {
         self.pieces.get(after.checked_sub(1)?)
     }
 
-    fn push_ascii(&mut self, rest: &str, len: usize, at: u32) -> usize {
+    fn push_ascii(&mut self, rest: &str, len: usize, at: u32, reading: Reading) -> usize {
         let start = self.text.len();
         self.text.push_str(rest.get(..len).unwrap_or(""));
-        if let Some(added) = self.text.get_mut(start..) {
+        if let Some(added) = self.text.get_mut(start..).filter(|_| reading == Reading::Folded) {
             added.make_ascii_lowercase();
         }
         self.note(start, Span { start: at, end: at + len as u32 });
@@ -113,19 +132,15 @@ impl View {
     }
 
     /// One character or escape that needs a closer look; answers how many bytes of the source it took.
-    fn push_char(&mut self, rest: &str, at: u32, form: Form) -> usize {
-        let (c, used) = match form {
-            Form::JsonString => json_char(rest),
-            Form::Text | Form::JsonNumber => first_char(rest),
-        };
-        if is_invisible(c) {
-            return used;
-        }
+    fn push_char(&mut self, rest: &str, at: u32, escapes: u8, reading: Reading) -> usize {
+        let (c, used) = next_char(rest, escapes);
+        let used = used.min(rest.len());
         let start = self.text.len();
-        if c.is_ascii() {
-            self.text.push(c.to_ascii_lowercase());
-        } else {
-            self.text.extend(c.to_lowercase());
+        match reading {
+            Reading::Plain => self.text.push(c),
+            Reading::Folded if is_invisible(c) => return used,
+            Reading::Folded if c.is_ascii() => self.text.push(c.to_ascii_lowercase()),
+            Reading::Folded => self.text.extend(c.to_lowercase()),
         }
         self.note(start, Span { start: at, end: at + used as u32 });
         used
@@ -149,10 +164,10 @@ impl View {
 const WORDS_REACH: usize = 384;
 
 /// Length of the leading stretch that needs no look at single characters.
-fn plain_ascii_len(bytes: &[u8], form: Form) -> usize {
-    match form {
-        Form::JsonString => find(bytes, |b| (b >= 0x80) | (b == b'\\')),
-        Form::Text | Form::JsonNumber => find(bytes, |b| b >= 0x80),
+fn plain_ascii_len(bytes: &[u8], escapes: u8) -> usize {
+    match escapes {
+        0 => find(bytes, |b| b >= 0x80),
+        _ => find(bytes, |b| (b >= 0x80) | (b == b'\\')),
     }
 }
 
@@ -160,43 +175,58 @@ fn first_char(text: &str) -> (char, usize) {
     text.chars().next().map_or(('\u{fffd}', 1), |c| (c, c.len_utf8()))
 }
 
-/// The first character of the inside of a JSON string. A lone surrogate or a broken escape reads as U+FFFD; the
-/// JSON reader has refused broken escapes before, so this only has to stay within bounds.
-fn json_char(text: &str) -> (char, usize) {
-    let Some(escaped) = text.strip_prefix('\\') else { return first_char(text) };
-    let (c, len) = first_char(escaped);
-    let c = match c {
+/// The first character of a text in `escapes` rounds of JSON strings, and the bytes it takes. A lone surrogate or a
+/// broken escape reads as U+FFFD; the JSON reader has refused broken escapes before, so this only has to go on.
+fn next_char(text: &str, escapes: u8) -> (char, usize) {
+    let Some(outer) = escapes.checked_sub(1) else { return first_char(text) };
+    let (c, used) = next_char(text, outer);
+    if c != '\\' {
+        return (c, used);
+    }
+    let (escaped, len) = next_char(text.get(used..).unwrap_or(""), outer);
+    let used = used + len;
+    let c = match escaped {
         'n' => '\n',
         't' => '\t',
         'r' => '\r',
         'b' => '\u{8}',
         'f' => '\u{c}',
-        'u' => return unicode_escape(text),
+        'u' => return unicode_escape(text, used, outer),
         other => other,
     };
-    (c, (1 + len).min(text.len()))
+    (c, used)
 }
 
-fn unicode_escape(text: &str) -> (char, usize) {
-    const ESCAPE: usize = 6;
-    let Some(unit) = code_unit(text) else { return ('\u{fffd}', 2.min(text.len())) };
+/// The rest of `\uXXXX`, whose digits begin at `at`, with the second half of a surrogate pair.
+fn unicode_escape(text: &str, at: usize, outer: u8) -> (char, usize) {
+    let Some((unit, end)) = code_unit(text, at, outer) else { return ('\u{fffd}', at) };
     if let Some(c) = char::from_u32(unit) {
-        return (c, ESCAPE);
+        return (c, end);
     }
-    let low = text.get(ESCAPE..).filter(|rest| rest.starts_with("\\u")).and_then(code_unit);
+    let low = literal(text, end, '\\', outer)
+        .and_then(|at| literal(text, at, 'u', outer))
+        .and_then(|at| code_unit(text, at, outer));
     match (unit, low) {
-        (0xd800..=0xdbff, Some(low @ 0xdc00..=0xdfff)) => {
+        (0xd800..=0xdbff, Some((low @ 0xdc00..=0xdfff, end))) => {
             let joined = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-            (char::from_u32(joined).unwrap_or('\u{fffd}'), 2 * ESCAPE)
+            (char::from_u32(joined).unwrap_or('\u{fffd}'), end)
         }
-        _ => ('\u{fffd}', ESCAPE),
+        _ => ('\u{fffd}', end),
     }
 }
 
-/// The four hexadecimal digits of `\uXXXX`.
-fn code_unit(text: &str) -> Option<u32> {
-    let digits = text.get(2..6)?;
-    digits.bytes().try_fold(0, |value, b| Some(value << 4 | char::from(b).to_digit(16)?))
+/// Four hexadecimal digits, and where they end.
+fn code_unit(text: &str, at: usize, outer: u8) -> Option<(u32, usize)> {
+    (0..4).try_fold((0, at), |(value, at), _| {
+        let (digit, len) = next_char(text.get(at..)?, outer);
+        Some((value << 4 | digit.to_digit(16)?, at + len))
+    })
+}
+
+/// Where the text goes on behind a character that must stand at `at`.
+fn literal(text: &str, at: usize, expected: char, outer: u8) -> Option<usize> {
+    let (c, len) = next_char(text.get(at..).filter(|rest| !rest.is_empty())?, outer);
+    (c == expected).then_some(at + len)
 }
 
 /// Characters that show nothing and are used to split words under the eyes of a filter.
@@ -210,35 +240,54 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(source: &str, form: Form, text: &str) -> View {
+    fn check(source: &str, escapes: u8, text: &str) -> View {
         let mut view = View::default();
-        view.fold(source, 0, form);
+        view.append(source, 0, escapes);
         assert_eq!(view.text(), text);
         view
     }
 
     #[test]
     fn escapes_read_as_the_characters_they_mean() {
-        check(r"a\nB\u0041\ud83d\ude00\\", Form::JsonString, "a\nba\u{1f600}\\");
-        check(r"a\nB", Form::Text, r"a\nb");
+        check(r"a\nB\u0041\ud83d\ude00\\", 1, "a\nba\u{1f600}\\");
+        check(r"a\nB", 0, r"a\nb");
     }
 
     #[test]
-    fn lone_surrogates_read_as_replacement_characters() {
-        check(r"\ud83dx\udc00", Form::JsonString, "\u{fffd}x\u{fffd}");
+    fn escapes_in_escapes_read_as_often_as_they_are_wrapped() {
+        check(r#"\"\\u0041\\\\\""#, 2, "\"a\\\"");
+        check(r"\\ud83d\\ude00", 2, "\u{1f600}");
+        check(r"\u005cu0041", 2, "a");
+    }
+
+    #[test]
+    fn lone_surrogates_and_loose_ends_read_as_replacement_characters() {
+        check(r"\ud83dx\udc00", 1, "\u{fffd}x\u{fffd}");
+        check(r"\", 1, "\u{fffd}");
+        check(r"\u12", 2, "\u{fffd}12");
     }
 
     #[test]
     fn ranges_lead_back_to_whole_escapes() {
-        let view = check(r"xx\u0041\u0042yy", Form::JsonString, "xxabyy");
+        let view = check(r"xx\u0041\u0042yy", 1, "xxabyy");
         assert_eq!(view.source(2, 3), Span::new(2, 8));
         assert_eq!(view.source(3, 5), Span::new(8, 15));
         assert_eq!(view.source(0, 6), Span::new(0, 16));
     }
 
     #[test]
+    fn pieces_lead_back_to_where_they_stood() {
+        let mut view = View::default();
+        view.append("one", 10, 0);
+        view.separate(20);
+        view.append("two", 20, 0);
+        assert_eq!(view.text(), "one\ntwo");
+        assert_eq!(view.source(1, 6), Span::new(11, 22));
+    }
+
+    #[test]
     fn invisible_characters_split_no_word() {
-        let view = check("ig\u{200b}nore", Form::Text, "ignore");
+        let view = check("ig\u{200b}nore", 0, "ignore");
         assert_eq!(view.source(0, 6), Span::new(0, 9));
     }
 }

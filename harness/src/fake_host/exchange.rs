@@ -24,6 +24,8 @@ pub(crate) struct Exchange<'v> {
     pub(crate) limits: Limits,
     pub(crate) end_alone: bool,
     pub(crate) http2: bool,
+    /// The request is a HEAD: whatever the answer's headers say, it has no body.
+    pub(crate) head_only: bool,
     pub(crate) callouts: Option<&'v mut CalloutHandler>,
     pub(crate) seen: Seen,
     pub(crate) local: Option<LocalReply>,
@@ -56,7 +58,7 @@ impl Exchange<'_> {
         match step {
             Step::Cut => self.note("the filter closed the stream in the request"),
             Step::Reply(reply) => {
-                let input = local_input(&reply);
+                let input = local_input(&reply, self.head_only);
                 self.set_details(&reply.details);
                 self.local = Some(reply);
                 self.respond(input)?;
@@ -66,7 +68,7 @@ impl Exchange<'_> {
                 Some(saw) if saw.complete => {
                     let response = upstream(saw);
                     self.set_details("via_upstream");
-                    let input = response_input(&response, self.end_alone);
+                    let input = response_input(&response, self.head_only, self.end_alone);
                     self.respond(input)?;
                 }
                 _ => self.note("the upstream waits for a body as long as content-length says"),
@@ -79,21 +81,22 @@ impl Exchange<'_> {
         let mut flow = Flow::new(Direction::Response, self.limits);
         let step = self.drive(&mut flow, input)?;
         let begun = flow.out.headers.is_some();
+        let client_saw = |out: &Out| client_saw(out, self.head_only, self.http2);
         match step {
             // Before headers went out the reply goes to the client past the filters, after that nothing can.
             Step::Reply(reply) if !begun => {
-                let input = local_input(&reply);
-                let direct = Out { headers: Some(input.headers), body: reply.body.clone(), ..Out::default() };
-                self.seen.client = Some(client_saw(&Out { ended: true, ..direct }, self.http2));
+                let Input { headers, chunks, .. } = local_input(&reply, self.head_only);
+                let direct = Out { headers: Some(headers), body: chunks.concat(), ..Out::default() };
+                self.seen.client = Some(client_saw(&Out { ended: true, ..direct }));
                 self.set_details(&reply.details);
                 self.local = Some(reply);
             }
             Step::Reply(_) | Step::Cut => {
-                self.seen.client = begun.then(|| client_saw(&Out { ended: false, ..flow.out }, self.http2));
+                self.seen.client = begun.then(|| client_saw(&Out { ended: false, ..flow.out }));
                 self.note("the response was cut");
             }
             Step::Go => {
-                self.seen.client = begun.then(|| client_saw(&flow.out, self.http2));
+                self.seen.client = begun.then(|| client_saw(&flow.out));
                 if !flow.out.ended {
                     self.note("the filter never continued the response");
                 }
@@ -104,7 +107,8 @@ impl Exchange<'_> {
 
     fn drive(&mut self, flow: &mut Flow, input: Input) -> Result<Step> {
         let step = flow.feed(self.vm, input)?;
-        let step = if step == Step::Go && !flow.out.ended { self.wait(flow)? } else { step };
+        let step = if step == Step::Go && !flow.arrived() { self.wait(flow)? } else { step };
+        flow.out.ended |= flow.arrived();
         // A reply of the host's own (413) overrides one that the filter asked for in the same callback.
         if let Some(stream) = self.vm.state_mut().stream.as_mut() {
             stream.local = None;
@@ -120,7 +124,7 @@ impl Exchange<'_> {
                 if let Some(reply) = reply {
                     self.vm.answer_callout(callout.token, reply)?;
                     let step = flow.after(self.vm)?;
-                    if step != Step::Go || flow.out.ended {
+                    if step != Step::Go || flow.arrived() {
                         return Ok(step);
                     }
                 }
@@ -129,7 +133,7 @@ impl Exchange<'_> {
                 break;
             }
             let step = flow.after(self.vm)?;
-            if step != Step::Go || flow.out.ended {
+            if step != Step::Go || flow.arrived() {
                 return Ok(step);
             }
         }
@@ -202,6 +206,7 @@ impl Exchange<'_> {
             chunks: request.chunks.clone(),
             trailers: request.trailers.clone(),
             end_alone: self.end_alone && !request.http2,
+            open: changes_protocol(request),
         }
     }
 
@@ -219,14 +224,29 @@ impl Exchange<'_> {
 /// How many ticks a held exchange waits before it counts as hung.
 const TICKS_MAX: usize = 100;
 
-fn response_input(response: &Response, end_alone: bool) -> Input {
+/// Over HTTP/2 there is only CONNECT for it.
+fn changes_protocol(request: &Request) -> bool {
+    request.method == "CONNECT" || (!request.http2 && request.header("upgrade").is_some())
+}
+
+fn response_input(response: &Response, head_only: bool, end_alone: bool) -> Input {
     let mut headers = vec![status_header(response.status)];
     headers.extend(response.framed_headers());
-    Input { headers, chunks: response.chunks.clone(), trailers: response.trailers.clone(), end_alone }
+    let (mut chunks, mut trailers) = (response.chunks.clone(), response.trailers.clone());
+    if head_only || is_bodiless(response.status) {
+        chunks.clear();
+        trailers = None;
+    }
+    Input { headers, chunks, trailers, end_alone, open: response.status == 101 }
+}
+
+/// Never with a body, whatever the headers say.
+fn is_bodiless(status: u16) -> bool {
+    matches!(status, 204 | 304)
 }
 
 /// A local reply as Envoy builds it, on its way through the filter's own response callbacks.
-fn local_input(reply: &LocalReply) -> Input {
+fn local_input(reply: &LocalReply, head_only: bool) -> Input {
     let mut headers = vec![status_header(reply.status)];
     headers.extend(reply.headers.iter().filter(|(name, _)| name != b"content-length").cloned());
     if !reply.body.is_empty() {
@@ -235,7 +255,8 @@ fn local_input(reply: &LocalReply) -> Input {
             headers.push((b"content-type".to_vec(), b"text/plain".to_vec()));
         }
     }
-    Input { headers, chunks: vec![reply.body.clone()], trailers: None, end_alone: false }
+    let chunks = if head_only { Vec::new() } else { vec![reply.body.clone()] };
+    Input { headers, chunks, trailers: None, end_alone: false, open: false }
 }
 
 fn status_header(status: u16) -> (Vec<u8>, Vec<u8>) {
@@ -261,13 +282,17 @@ fn upstream_saw(out: &Out) -> UpstreamSaw {
     }
 }
 
-fn client_saw(out: &Out, http2: bool) -> ClientSaw {
+fn client_saw(out: &Out, head_only: bool, http2: bool) -> ClientSaw {
     let headers = out.headers.clone().unwrap_or_default();
     let status =
         header(&headers, ":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
-    let (body, complete) = as_framed(&headers, out);
+    let status: u16 = status.unwrap_or(0);
+    let (body, complete) = match head_only || is_bodiless(status) {
+        true => (Vec::new(), out.ended),
+        false => as_framed(&headers, out),
+    };
     ClientSaw {
-        status: status.unwrap_or(0),
+        status,
         headers: plain_headers(headers, out),
         body,
         trailers: out.trailers.clone(),

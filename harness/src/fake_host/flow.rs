@@ -19,6 +19,8 @@ pub(crate) struct Flow {
     /// The filter has been shown the end of the input.
     input_ended: bool,
     trailers_shown: bool,
+    /// The connection becomes another protocol's: the input has no end.
+    open: bool,
     limits: Limits,
 }
 
@@ -44,6 +46,9 @@ pub(crate) struct Input {
     pub(crate) trailers: Option<Headers>,
     /// The end comes as a callback of its own, without bytes, as with Envoy's HTTP/1.1 codec.
     pub(crate) end_alone: bool,
+    /// The connection becomes another protocol's. Envoy's HTTP/1.1 codec then shows an empty piece after the headers,
+    /// and no end.
+    pub(crate) open: bool,
 }
 
 /// How things stand after a callback.
@@ -72,6 +77,7 @@ impl Flow {
             unseen_trailers: false,
             input_ended: false,
             trailers_shown: false,
+            open: false,
             limits,
         }
     }
@@ -79,23 +85,32 @@ impl Flow {
     /// Shows the filter the whole input, as far as it lets it.
     pub(crate) fn feed(&mut self, vm: &mut Vm, input: Input) -> Result<Step> {
         let bodiless = input.chunks.iter().all(Vec::is_empty);
-        let only_headers = bodiless && input.trailers.is_none();
+        let only_headers = bodiless && input.trailers.is_none() && !input.open;
+        self.open = input.open;
         self.headers(vm, input.headers, only_headers)?;
         let mut step = self.after(vm)?;
+        if step == Step::Go && self.open {
+            step = self.data(vm, Vec::new(), false)?;
+        }
         let chunks: Vec<Vec<u8>> = input.chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
         let n_chunks = chunks.len();
         for (idx, chunk) in chunks.into_iter().enumerate() {
-            let last = idx + 1 == n_chunks && input.trailers.is_none() && !input.end_alone;
+            let last = idx + 1 == n_chunks && input.trailers.is_none() && !input.end_alone && !input.open;
             if step == Step::Go {
                 step = self.data(vm, chunk, last)?;
             }
         }
         match input.trailers {
-            _ if step != Step::Go || only_headers || self.input_ended => Ok(step),
+            _ if step != Step::Go || only_headers || self.input_ended || self.open => Ok(step),
             Some(trailers) => self.trailers(vm, trailers),
             None if input.end_alone => self.data(vm, Vec::new(), true),
             None => Ok(step),
         }
+    }
+
+    /// Whether the other side has all that it waits for. Where there is no end, that is the headers.
+    pub(crate) fn arrived(&self) -> bool {
+        self.out.ended || self.open && self.out.headers.is_some()
     }
 
     /// Takes what the filter asked for during the last callback.

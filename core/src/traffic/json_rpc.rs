@@ -1,0 +1,39 @@
+//! JSON-RPC as MCP and A2A speak it, batches included: calls of tools, lists of tools, resources, prompts, sampling,
+//! and messages between agents.
+
+use sentinel_model::Channel;
+
+use super::walk::{Place, Shape};
+use crate::{action::Direction, receipt::GapReason};
+
+pub(super) const SHAPE: Shape = Shape { key, role, block_type };
+
+fn key(parent: Place, key: &str, _: Direction) -> Place {
+    match (parent, key) {
+        (Place::Root, "params" | "result") => Place::Rpc,
+        (Place::Rpc, "arguments") => Place::On(Channel::ToolArguments),
+        (Place::Rpc, "content" | "structuredcontent") => Place::On(Channel::ToolResult),
+        // A server describes itself and what it offers; a model reads all of it.
+        (Place::Rpc, "tools" | "prompts" | "resources" | "resourcetemplates" | "instructions") => {
+            Place::On(Channel::ToolDefinition)
+        }
+        (Place::Rpc, "contents") => Place::On(Channel::Document),
+        (Place::Rpc, "systemprompt") => Place::On(Channel::System),
+        (Place::Rpc, "messages" | "message" | "history" | "artifacts") => Place::Messages,
+        (Place::Rpc, "status" | "task") => Place::Rpc,
+        (Place::On(Channel::ToolResult), "data") => Place::Media(GapReason::Image),
+        (Place::On(_), "blob") => Place::Media(GapReason::BinaryPart),
+        (Place::Message, "parts") => Place::Content,
+        (Place::Reference(reason), "uri") => Place::Reference(reason),
+        (Place::Reference(reason), "bytes") => Place::Media(reason),
+        _ => Place::Other,
+    }
+}
+
+fn role(role: &str) -> Option<Channel> {
+    (role == "agent").then_some(Channel::Assistant)
+}
+
+fn block_type(_: &str) -> Option<Channel> {
+    None
+}

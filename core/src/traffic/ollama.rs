@@ -1,0 +1,27 @@
+//! Ollama chat and generate.
+
+use sentinel_model::Channel;
+
+use super::walk::{Place, Shape};
+use crate::{action::Direction, receipt::GapReason};
+
+pub(super) const SHAPE: Shape = Shape { key, role, block_type };
+
+fn key(parent: Place, key: &str, _: Direction) -> Place {
+    match (parent, key) {
+        (Place::Root, "message") => Place::Messages,
+        (Place::Root, "template") => Place::On(Channel::System),
+        (Place::Root, "response" | "thinking") => Place::Text,
+        (Place::Root | Place::Message, "images") => Place::Media(GapReason::Image),
+        (Place::Message, "thinking") => Place::Text,
+        _ => Place::Other,
+    }
+}
+
+fn role(_: &str) -> Option<Channel> {
+    None
+}
+
+fn block_type(_: &str) -> Option<Channel> {
+    None
+}

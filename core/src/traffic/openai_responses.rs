@@ -1,0 +1,32 @@
+//! OpenAI responses: items in, items out, and history that the provider keeps.
+
+use sentinel_model::Channel;
+
+use super::walk::{Place, Shape};
+use crate::{action::Direction, receipt::GapReason};
+
+pub(super) const SHAPE: Shape = Shape { key, role, block_type };
+
+fn key(parent: Place, key: &str, _: Direction) -> Place {
+    match (parent, key) {
+        (Place::Root, "input" | "output") => Place::Messages,
+        (Place::Root, "instructions") => Place::On(Channel::System),
+        (Place::Root, "previous_response_id" | "conversation") => Place::History,
+        // Items that are no messages: calls of tools, what came of them, and summaries of reasoning.
+        (Place::Message, "arguments" | "input" | "action") => Place::On(Channel::ToolArguments),
+        (Place::Message, "output" | "results" | "outputs") => Place::On(Channel::ToolResult),
+        (Place::Message, "summary") => Place::Content,
+        (Place::Message, "encrypted_content") => Place::Media(GapReason::HistoryNotVisible),
+        (Place::Message, "result") => Place::Media(GapReason::Image),
+        (Place::Block, "file_data" | "file_id" | "file_url") => Place::Reference(GapReason::BinaryPart),
+        _ => Place::Other,
+    }
+}
+
+fn role(_: &str) -> Option<Channel> {
+    None
+}
+
+fn block_type(_: &str) -> Option<Channel> {
+    None
+}

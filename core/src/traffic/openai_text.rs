@@ -1,0 +1,27 @@
+//! OpenAI's endpoints that take one text or a list of them: completions, embeddings, moderations, images, speech;
+//! and the rerank requests that several providers have in common.
+
+use sentinel_model::Channel;
+
+use super::walk::{Place, Shape};
+use crate::action::Direction;
+
+pub(super) const SHAPE: Shape = Shape { key, role, block_type };
+
+fn key(parent: Place, key: &str, _: Direction) -> Place {
+    match (parent, key) {
+        (Place::Root, "prompt" | "suffix" | "query" | "texts" | "text") => Place::Text,
+        (Place::Root, "documents") => Place::On(Channel::Document),
+        // A choice of a completion.
+        (Place::Message, "text") => Place::Text,
+        _ => Place::Other,
+    }
+}
+
+fn role(_: &str) -> Option<Channel> {
+    None
+}
+
+fn block_type(_: &str) -> Option<Channel> {
+    None
+}

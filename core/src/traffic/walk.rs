@@ -1,0 +1,505 @@
+//! The walk through a JSON body that all JSON formats share.
+//!
+//! One pass over the tokens. A stack of places says where in the document a value stands; what a key leads to is the
+//! only thing a format has to say ([`Shape`]). Messages and content blocks learn their channel when they close,
+//! because `role` and `type` may come after the text. A value that a format does not know is walked all the same: its
+//! text is judged as the user's, and a string that holds JSON is read as JSON.
+
+use alloc::{borrow::Cow, vec::Vec};
+
+use sentinel_model::Channel;
+
+use super::{
+    Extraction, Form, Segment, default_channel,
+    json::{JsonError, Reader, Token},
+};
+use crate::{
+    action::Direction,
+    receipt::{Gap, GapReason},
+    span::Span,
+    text::View,
+};
+
+/// JSON in a string in JSON … is followed this deep. What lies deeper is read as text.
+const STRINGIFIED_DEPTH_MAX: u8 = 3;
+
+/// Where a container or a leaf stands, in the words that provider formats have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Root,
+    /// A list of messages, or one by itself.
+    Messages,
+    /// One message: its text stands on the channel of its role.
+    Message,
+    /// The string that names the role of the message around it.
+    Role,
+    /// The content of a message: a string, or blocks.
+    Content,
+    /// One content block: its `type` may give it a channel of its own.
+    Block,
+    /// The string that names the type of the block around it.
+    BlockType,
+    /// Text that a model reads, one piece after the other.
+    Text,
+    /// A whole subtree on one channel.
+    On(Channel),
+    /// Images, sound and files, where the body carries them.
+    Media(GapReason),
+    /// The same where the body may only refer to them.
+    Reference(GapReason),
+    /// The parameters or the result of a remote call.
+    Rpc,
+    /// A reference to a conversation that the provider keeps.
+    History,
+    Other,
+}
+
+/// What a provider's format says: where each key leads to, and what roles and block types mean. Keys, roles and types
+/// come in lower case. What a format does not know is `Other` or `None`, and the next format is asked.
+pub(super) struct Shape {
+    pub(super) key: fn(Place, &str, Direction) -> Place,
+    pub(super) role: fn(&str) -> Option<Channel>,
+    pub(super) block_type: fn(&str) -> Option<Channel>,
+}
+
+/// Walks a whole body. All formats are asked about every key: gateways mix the dialects of providers, and a wrong
+/// guess of the format would leave text on the wrong channel.
+pub(super) fn walk(text: &str, direction: Direction, shapes: &[Shape]) -> Result<Extraction, JsonError> {
+    let mut walk = Walk {
+        text,
+        direction,
+        shapes,
+        out: Extraction::default(),
+        places: Vec::new(),
+        next: Place::Root,
+        scopes: Vec::new(),
+        last_text: None,
+    };
+    let mut reader = Reader::new(text);
+    while let Some(token) = reader.token()? {
+        walk.token(token);
+    }
+    Ok(walk.out)
+}
+
+struct Walk<'a> {
+    text: &'a str,
+    direction: Direction,
+    shapes: &'a [Shape],
+    out: Extraction,
+    places: Vec<Place>,
+    /// The place of the value that comes next.
+    next: Place,
+    /// Open messages and blocks, innermost last.
+    scopes: Vec<Scope>,
+    /// The last text of the message before, for the next one to join.
+    last_text: Option<usize>,
+}
+
+/// A message or block whose channel is not settled yet.
+struct Scope {
+    depth: usize,
+    first_segment: usize,
+    is_message: bool,
+    channel: Option<Channel>,
+}
+
+impl Walk<'_> {
+    fn token(&mut self, token: Token) {
+        match token {
+            Token::ObjectStart | Token::ArrayStart => self.open(token),
+            Token::ObjectEnd | Token::ArrayEnd => self.close(),
+            Token::Key(span) => self.key(span),
+            Token::String(span) => self.string(span),
+            Token::Number(span) => self.push(self.next, span, Form::JsonNumber, 0),
+            Token::Word => {}
+        }
+    }
+
+    fn open(&mut self, token: Token) {
+        let place = match (self.next, token) {
+            // One message or block where a list of them may stand.
+            (Place::Messages, Token::ObjectStart) => Place::Message,
+            (Place::Content, Token::ObjectStart) => Place::Block,
+            (place, _) => place,
+        };
+        self.places.push(place);
+        self.next = place;
+        if token == Token::ObjectStart && matches!(place, Place::Message | Place::Block) {
+            self.scopes.push(Scope {
+                depth: self.places.len(),
+                first_segment: self.out.segments.len(),
+                is_message: place == Place::Message,
+                channel: None,
+            });
+        }
+    }
+
+    fn close(&mut self) {
+        if self.scopes.last().is_some_and(|scope| scope.depth == self.places.len())
+            && let Some(scope) = self.scopes.pop()
+        {
+            self.settle(&scope);
+        }
+        self.places.pop();
+        // The next element of an array stands where the array stands.
+        self.next = self.parent();
+    }
+
+    fn key(&mut self, span: Span) {
+        let name = key_name(self.text.get(span.range()).unwrap_or(""));
+        let (parent, direction) = (self.parent(), self.direction);
+        let places = self.shapes.iter().map(|shape| (shape.key)(parent, &name, direction));
+        let place = places.into_iter().find(|place| *place != Place::Other).unwrap_or(Place::Other);
+        self.next = place;
+        // Keys carry text of the sender's choosing, too.
+        let place = if matches!(place, Place::On(_)) { place } else { Place::Other };
+        self.push(place, span, Form::JsonString, 1);
+    }
+
+    fn string(&mut self, span: Span) {
+        let value = self.text.get(span.range()).unwrap_or("");
+        match self.next {
+            Place::Role => self.note_role(value),
+            Place::BlockType => self.note_block_type(value),
+            Place::Media(reason) | Place::Reference(reason) if carries_media(value) => {
+                self.out.gaps.push(Gap::new(kind_of_media(value).unwrap_or(reason), span));
+                return;
+            }
+            Place::Reference(reason) => self.refer(reason, span),
+            Place::History => self.refer(GapReason::HistoryNotVisible, span),
+            _ => {}
+        }
+        match self.next {
+            Place::Text | Place::Content | Place::Messages | Place::Message => {
+                self.push(Place::Text, span, Form::JsonString, 1)
+            }
+            place => self.leaf(place, span),
+        }
+    }
+
+    /// A string that nobody reads as prose: where it holds JSON, its leaves are what counts.
+    fn leaf(&mut self, place: Place, span: Span) {
+        if !self.stringified(place, span, 1) {
+            self.push(place, span, Form::JsonString, 1);
+        }
+    }
+
+    /// Reads the string as JSON if it is JSON. `depth` counts the strings around what is read.
+    fn stringified(&mut self, place: Place, span: Span, depth: u8) -> bool {
+        let raw = self.text.get(span.range()).unwrap_or("");
+        if depth > STRINGIFIED_DEPTH_MAX || !raw.trim_start().starts_with(['{', '[', '\\']) {
+            return false;
+        }
+        let mut inner = View::default();
+        inner.append_plain(raw, span.start, depth);
+        if !inner.text().trim_start().starts_with(['{', '[']) {
+            return false;
+        }
+        let mut leaves = Vec::new();
+        let mut reader = Reader::new(inner.text());
+        loop {
+            match reader.token() {
+                Ok(Some(Token::Key(at) | Token::String(at))) => leaves.push((at, Form::JsonString)),
+                Ok(Some(Token::Number(at))) => leaves.push((at, Form::JsonNumber)),
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return false,
+            }
+        }
+        for (at, form) in leaves.into_iter().filter(|(at, _)| !at.is_empty()) {
+            let source = inner.source(at.start as usize, at.end as usize);
+            match form {
+                Form::JsonNumber => self.push(place, source, form, depth),
+                _ if self.stringified(place, source, depth + 1) => {}
+                _ => self.push(place, source, form, depth + 1),
+            }
+        }
+        true
+    }
+
+    fn push(&mut self, place: Place, span: Span, form: Form, depth: u8) {
+        let subtree = core::iter::once(&place).chain(self.places.iter().rev());
+        let settled = subtree.into_iter().find_map(|place| match place {
+            Place::On(channel) => Some(*channel),
+            _ => None,
+        });
+        self.out.segments.push(Segment {
+            channel: settled.unwrap_or_else(|| default_channel(self.direction)),
+            settled: settled.is_some(),
+            is_text: place == Place::Text,
+            span,
+            form,
+            depth,
+            next: None,
+            continues: false,
+        });
+    }
+
+    /// Something that the body names and does not carry.
+    fn refer(&mut self, reason: GapReason, span: Span) {
+        self.out.gaps.push(Gap::new(reason, Span { start: span.start, end: span.start }));
+    }
+
+    /// Two different roles in one message are a trick on whoever reads only one of them: judge as the user's.
+    fn note_role(&mut self, raw: &str) {
+        let name = key_name(raw);
+        let role = self.shapes.iter().find_map(|shape| (shape.role)(&name));
+        let role = role.unwrap_or_else(|| default_channel(self.direction));
+        if let Some(message) = self.scopes.iter_mut().rev().find(|scope| scope.is_message) {
+            message.channel = match message.channel {
+                Some(known) if known != role => Some(Channel::User),
+                _ => Some(role),
+            };
+        }
+    }
+
+    fn note_block_type(&mut self, raw: &str) {
+        let name = key_name(raw);
+        let channel = self.shapes.iter().find_map(|shape| (shape.block_type)(&name));
+        if let Some(block) = self.scopes.last_mut().filter(|scope| !scope.is_message) {
+            block.channel = block.channel.or(channel);
+        }
+    }
+
+    /// The scope has closed: what stands in it gets its channel, and its texts are joined.
+    fn settle(&mut self, scope: &Scope) {
+        let channel = match (scope.channel, scope.is_message) {
+            (None, false) => return,
+            (channel, _) => channel.unwrap_or_else(|| default_channel(self.direction)),
+        };
+        let mut last = if scope.is_message { self.last_text.take() } else { None };
+        last =
+            last.filter(|idx| self.out.segments.get(*idx).is_some_and(|segment| segment.channel == channel));
+        for idx in scope.first_segment..self.out.segments.len() {
+            let Some(segment) = self.out.segments.get_mut(idx).filter(|segment| !segment.settled) else {
+                continue;
+            };
+            segment.settled = true;
+            segment.channel = channel;
+            if segment.is_text {
+                segment.continues = last.is_some();
+                if let Some(before) = last.and_then(|last| self.out.segments.get_mut(last)) {
+                    before.next = Some(idx as u32);
+                }
+                last = Some(idx);
+            }
+        }
+        if scope.is_message {
+            self.last_text = last;
+        }
+    }
+
+    fn parent(&self) -> Place {
+        self.places.last().copied().unwrap_or(Place::Root)
+    }
+}
+
+/// A key, role or type as the most generous reader takes it: escapes resolved, in lower case. Some servers match
+/// without regard to case, and all of them resolve escapes; a role must not hide from us behind either.
+fn key_name(raw: &str) -> Cow<'_, str> {
+    match raw.bytes().any(|b| b == b'\\' || b.is_ascii_uppercase()) {
+        true => {
+            let mut view = View::default();
+            view.append(raw, 0, 1);
+            Cow::Owned(view.text().into())
+        }
+        false => Cow::Borrowed(raw),
+    }
+}
+
+/// Whether the string holds the media itself: a data URL or a long run of base64.
+fn carries_media(value: &str) -> bool {
+    const BASE64_BYTES_MIN: usize = 256;
+    let is_data_url = value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
+    let is_base64 =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=' | b'\\');
+    is_data_url || (value.len() >= BASE64_BYTES_MIN && value.bytes().all(is_base64))
+}
+
+/// What base64 begins with says what it is, whatever the field was made for.
+fn kind_of_media(value: &str) -> Option<GapReason> {
+    let value = value.split_once(',').map_or(value, |(_, data)| data);
+    let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| value.starts_with(prefix));
+    if begins(&["iVBORw0", "/9j/", "R0lGOD", "Qk0"]) {
+        Some(GapReason::Image)
+    } else if begins(&["SUQz", "T2dnUw", "//uQ", "ZkxhQ"]) {
+        Some(GapReason::Audio)
+    } else if begins(&["JVBERi0", "UEsDB", "H4sI"]) {
+        Some(GapReason::BinaryPart)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::String};
+
+    use super::*;
+
+    /// `channel:text` for every segment that is a value, in order.
+    #[track_caller]
+    fn check(direction: Direction, text: &str, expected: &[&str]) -> Extraction {
+        let out = walk(text, direction, &super::super::SHAPES).expect("well formed");
+        let seen: Vec<String> = out
+            .segments
+            .iter()
+            .map(|s| (s, text.get(s.span.range()).unwrap()))
+            .filter(|(s, _)| {
+                !text.get(s.span.end as usize..).unwrap().trim_start_matches('"').starts_with(':')
+            })
+            .map(|(s, value)| format!("{}:{value}", s.channel.name()))
+            .collect();
+        assert_eq!(seen, expected);
+        out
+    }
+
+    #[test]
+    fn roles_give_channels_even_when_they_come_last() {
+        check(
+            Direction::Request,
+            r#"{"model":"m","messages":[{"content":"a","role":"system"},{"role":"user","content":[{"type":"text","text":"b"}]},{"role":"tool","content":"c"}],"user":"u"}"#,
+            &[
+                "user:m",
+                "system:a",
+                "system:system",
+                "user:user",
+                "user:text",
+                "user:b",
+                "tool_result:tool",
+                "tool_result:c",
+                "user:u",
+            ],
+        );
+    }
+
+    #[test]
+    fn tool_calls_are_arguments_whatever_the_role() {
+        check(
+            Direction::Request,
+            r#"{"messages":[{"role":"assistant","tool_calls":[{"id":"1","function":{"name":"f","arguments":"{\"a\":\"b\"}"}}]}],"tools":[{"function":{"description":"d"}}]}"#,
+            &[
+                "assistant:assistant",
+                "tool_arguments:1",
+                "tool_arguments:f",
+                "tool_arguments:a",
+                "tool_arguments:b",
+                "tool_definition:d",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_message_with_two_roles_is_judged_as_the_users() {
+        check(
+            Direction::Request,
+            r#"{"messages":[{"role":"system","role":"assistant","content":"a"}]}"#,
+            &["user:system", "user:assistant", "user:a"],
+        );
+    }
+
+    #[test]
+    fn choices_of_a_response_are_the_assistants() {
+        check(
+            Direction::Response,
+            r#"{"id":"x","choices":[{"index":0,"message":{"role":"assistant","content":"a","tool_calls":[{"function":{"arguments":"z"}}]}}]}"#,
+            &["assistant:x", "assistant:0", "assistant:assistant", "assistant:a", "tool_arguments:z"],
+        );
+    }
+
+    #[test]
+    fn media_is_a_gap_and_a_link_is_read() {
+        let out = check(
+            Direction::Request,
+            r#"{"messages":[{"role":"user","content":[{"image_url":{"url":"data:image/png;base64,AAAA","detail":"low"}},{"image_url":{"url":"https://h/i"}}]}]}"#,
+            &["user:user", "user:low", "user:https://h/i"],
+        );
+        let lens: Vec<_> = out.gaps.iter().map(|gap| (gap.reason, gap.span().len())).collect();
+        assert_eq!(lens, [(GapReason::Image, 26), (GapReason::Image, 0)]);
+    }
+
+    #[test]
+    fn texts_that_a_model_reads_together_are_joined() {
+        let out = check(
+            Direction::Request,
+            r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},{"role":"user","content":"c"},{"role":"assistant","content":"d"},{"role":"user","content":"e"}]}"#,
+            &[
+                "user:user",
+                "user:text",
+                "user:a",
+                "user:text",
+                "user:b",
+                "user:user",
+                "user:c",
+                "assistant:assistant",
+                "assistant:d",
+                "user:user",
+                "user:e",
+            ],
+        );
+        let runs: Vec<usize> = (0..out.segments.len())
+            .filter(|idx| out.segments.get(*idx).is_some_and(|segment| segment.is_text && !segment.continues))
+            .map(|idx| out.run(idx).count())
+            .collect();
+        assert_eq!(runs, [3, 1, 1]);
+    }
+
+    #[test]
+    fn formats_put_text_on_its_channel() {
+        for (direction, text, expected) in [
+            (
+                Direction::Request,
+                r#"{"system":"s","messages":[{"role":"user","content":[{"type":"tool_result","content":[{"type":"text","text":"r"}]},{"type":"text","text":"u"}]},{"role":"assistant","content":[{"type":"tool_use","input":{"q":"i"}}]}]}"#,
+                &["system:s", "tool_result:r", "user:u", "tool_arguments:i"][..],
+            ),
+            (
+                Direction::Request,
+                r#"{"instructions":"s","previous_response_id":"p","input":[{"type":"function_call_output","output":"r"},{"type":"function_call","arguments":"{\"q\":\"i\"}"},{"role":"user","content":[{"type":"input_text","text":"u"}]}]}"#,
+                &["system:s", "tool_result:r", "tool_arguments:i", "user:u"],
+            ),
+            (
+                Direction::Request,
+                r#"{"systemInstruction":{"parts":[{"text":"s"}]},"contents":[{"role":"model","parts":[{"functionCall":{"args":{"q":"i"}}}]},{"role":"user","parts":[{"functionResponse":{"response":{"x":"r"}}},{"text":"u"}]}]}"#,
+                &["system:s", "tool_arguments:i", "tool_result:r", "user:u"],
+            ),
+            (
+                Direction::Request,
+                r#"{"system":[{"text":"s"}],"messages":[{"role":"user","content":[{"toolResult":{"content":[{"text":"r"}]}},{"text":"u"}]},{"role":"assistant","content":[{"toolUse":{"input":{"q":"i"}}}]}]}"#,
+                &["system:s", "tool_result:r", "user:u", "tool_arguments:i"],
+            ),
+            (
+                Direction::Request,
+                r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"t","arguments":{"q":"i"}}}"#,
+                &["tool_arguments:i"],
+            ),
+            (
+                Direction::Response,
+                r#"{"jsonrpc":"2.0","result":{"content":[{"type":"text","text":"r"}],"tools":[{"description":"d"}],"contents":[{"text":"f"}]}}"#,
+                &["tool_result:r", "tool_definition:d", "document:f"],
+            ),
+            (
+                Direction::Request,
+                r#"{"jsonrpc":"2.0","method":"message/send","params":{"message":{"role":"agent","parts":[{"kind":"text","text":"a"}]}}}"#,
+                &["assistant:a"],
+            ),
+            (
+                Direction::Request,
+                r#"{"message":"u","chat_history":[{"role":"CHATBOT","message":"a"}],"preamble":"s","documents":[{"t":"f"}]}"#,
+                &["user:u", "assistant:a", "system:s", "document:f"],
+            ),
+            (Direction::Request, r#"{"input":["u"],"model":"m"}"#, &["user:u"]),
+            (Direction::Response, r#"{"content":[{"type":"text","text":"a"}]}"#, &["assistant:a"]),
+        ] {
+            let out = walk(text, direction, &super::super::SHAPES).expect("well formed");
+            let seen: Vec<String> = out
+                .segments
+                .iter()
+                .map(|s| format!("{}:{}", s.channel.name(), text.get(s.span.range()).unwrap()))
+                .collect();
+            for value in expected {
+                assert!(seen.iter().any(|s| s == value), "{value} is not in {seen:?} of {text}");
+            }
+        }
+    }
+}
