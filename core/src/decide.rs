@@ -38,6 +38,8 @@ pub(crate) struct Decision {
 pub(crate) struct Mask {
     pub(crate) span: Span,
     pub(crate) form: Form,
+    /// The placeholder stands in an earlier segment; here the rest only disappears.
+    pub(crate) continues: bool,
     /// Rounds of JSON strings around the span.
     pub(crate) depth: u8,
     /// `CARD` for `pii/card`: what the placeholder is named after.
@@ -152,7 +154,7 @@ impl Mask {
         let hit = *hit;
         let reached =
             extraction.run(hit.segment as usize).filter(move |segment| segment.span.overlaps(hit.span));
-        reached.map(move |segment| {
+        reached.enumerate().map(move |(part, segment)| {
             // Part of a number cannot be replaced without breaking it: a sign or a fraction may stand beside it.
             let span = match segment.form {
                 Form::JsonNumber => segment.span,
@@ -161,8 +163,8 @@ impl Mask {
                     end: hit.span.end.min(segment.span.end),
                 },
             };
-            let entity = entity.clone();
-            Self { span, form: segment.form, depth: segment.depth, entity }
+            let (form, depth, entity) = (segment.form, segment.depth, entity.clone());
+            Self { span, form, depth, entity, continues: part > 0 }
         })
     }
 }

@@ -53,13 +53,13 @@ pub(crate) struct Hit {
 }
 
 /// What is left of the work that one direction may cost.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Budget {
     work: u32,
 }
 
 impl Budget {
-    fn for_bytes(bytes: usize) -> Self {
+    pub(crate) fn for_bytes(bytes: usize) -> Self {
         Self { work: WORK_BASE.saturating_add(Span::whole(bytes).len().saturating_mul(WORK_PER_BYTE)) }
     }
 
@@ -84,6 +84,14 @@ pub(crate) struct Hits {
 }
 
 impl Hits {
+    pub(crate) const fn new(budget: Budget, channel: Channel, segment: u32) -> Self {
+        Self { list: Vec::new(), budget, channel, segment }
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<Hit>, Budget) {
+        (self.list, self.budget)
+    }
+
     pub(crate) fn push(&mut self, rule: RuleIdx, span: Span) {
         if self.list.len() == HITS_MAX {
             self.budget.work = 0;
@@ -106,8 +114,7 @@ pub(crate) trait Detector: core::fmt::Debug + Send + Sync {
 /// receipt never claims what was not looked at.
 pub(crate) fn detect(detectors: &[&dyn Detector], body: &[u8], extraction: &mut Extraction) -> Vec<Hit> {
     let mut view = View::default();
-    let mut hits =
-        Hits { list: Vec::new(), budget: Budget::for_bytes(body.len()), channel: Channel::User, segment: 0 };
+    let mut hits = Hits::new(Budget::for_bytes(body.len()), Channel::User, 0);
     let whole = core::str::from_utf8(body).ok();
     for (idx, first) in extraction.segments.iter().enumerate().filter(|(_, segment)| !segment.continues) {
         (hits.channel, hits.segment) = (first.channel, idx as u32);

@@ -97,6 +97,14 @@ impl Engine {
         &self.default_profile
     }
 
+    pub(crate) fn detectors(&self) -> [&dyn Detector; 2] {
+        [self.patterns.as_ref(), &self.card]
+    }
+
+    pub(crate) fn rules(&self) -> &[RuleInfo] {
+        &self.rules
+    }
+
     pub(crate) fn inspect(
         &self,
         profile: &Profile,
@@ -105,8 +113,7 @@ impl Engine {
         body: &[u8],
     ) -> Inspection {
         let mut extraction = extract(format, direction, body);
-        let detectors: [&dyn Detector; 2] = [self.patterns.as_ref(), &self.card];
-        let hits = detect(&detectors, body, &mut extraction);
+        let hits = detect(&self.detectors(), body, &mut extraction);
         let decision = decide(profile, direction, &self.rules, &hits, &extraction);
         let scanned: Vec<Span> = extraction.segments.iter().map(|segment| segment.span).collect();
         Inspection { decision, receipt: Receipt::account(body.len(), &scanned, extraction.gaps) }

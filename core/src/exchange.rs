@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!  Idle ──headers──▶ Holding ──end of body──▶ Done        the body is read, judged, then released or refused
+//!            ├─────▶ Streaming ─────────────▶ Done        read and released event by event
 //!            └─────▶ Passing(reason) ────────▶ Done        not read; every byte is counted under that gap
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! event cannot be had without the receipts, and the receipts account for every byte that went on.
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
     sync::Arc,
@@ -30,7 +32,8 @@ use crate::{
     receipt::{Gap, GapReason, Receipt},
     span::Span,
     step::{Body, HeaderEdit, Reply, Step, Steps, Time},
-    traffic::{Extraction, Format},
+    stream::{Fed, Stream},
+    traffic::{Extraction, Format, Framing},
 };
 
 /// Longer names from the wire are cut in events; they are for people to recognise, not to be replayed.
@@ -77,6 +80,7 @@ struct Side {
     state: State,
     /// Bytes held, when they came in more than one piece.
     held: Vec<u8>,
+    stream: Option<Box<Stream>>,
     format: Format,
     headers: HeaderState,
     receipt: Receipt,
@@ -88,6 +92,7 @@ struct Side {
 enum State {
     Idle,
     Holding,
+    Streaming,
     Passing(GapReason),
     Done,
 }
@@ -181,7 +186,11 @@ impl Exchange {
         }
         match response_gap(headers, self.meta.status).filter(|_| !end) {
             Some(reason) => self.gap(Direction::Response, reason, end, steps),
-            None => self.open(Direction::Response, headers, end, steps),
+            None if end || http::is_encoded(headers) => self.open(Direction::Response, headers, end, steps),
+            None => match framing(headers) {
+                Some(framing) => self.open_stream(Direction::Response, framing, steps),
+                None => self.open(Direction::Response, headers, end, steps),
+            },
         }
     }
 
@@ -205,7 +214,7 @@ impl Exchange {
             Direction::Request => &self.request,
             Direction::Response => &self.response,
         };
-        side.state == State::Holding
+        matches!(side.state, State::Holding | State::Streaming)
     }
 
     /// Bytes of a direction that is not read went on.
@@ -245,7 +254,13 @@ impl Exchange {
 
     /// The one event of this exchange. Consumes it: there is no other way to end, and none without the receipts.
     pub fn finish(self, id: EventId<'_>, now: Time, degraded: Option<&str>) -> Event {
-        let Self { engine, meta, request, response, outcome, .. } = self;
+        let Self { engine, meta, request, mut response, mut outcome, .. } = self;
+        // Cut off in the middle: what was seen so far counts.
+        if let Some(stream) = response.stream.take() {
+            let (decision, receipt) = stream.into_outcome();
+            response.receipt = receipt;
+            outcome.add(Direction::Response, decision);
+        }
         let Outcome { decision, direction } = outcome;
         let mut findings = decision.findings;
         let findings_total = u32::try_from(findings.len()).unwrap_or(u32::MAX);
@@ -359,6 +374,7 @@ impl Exchange {
                 side.receipt.forward_unscanned(reason, chunk.len());
                 steps.push(Step::Release(Body::AsReceived));
             }
+            State::Streaming => self.stream(direction, chunk, end, steps),
             State::Holding if side.held.len() + chunk.len() > limit => {
                 let forwarded = side.held.len() + chunk.len();
                 side.held = Vec::new();
@@ -378,6 +394,48 @@ impl Exchange {
         }
     }
 
+    /// Headers go on at once: an answer that comes piece by piece is waited for by somebody.
+    fn open_stream(&mut self, direction: Direction, framing: Framing, steps: &mut Steps) {
+        let side = self.side_mut(direction);
+        side.state = State::Streaming;
+        side.stream = Some(Box::new(Stream::new(framing, direction)));
+        self.release_headers_first(direction, steps);
+    }
+
+    fn stream(&mut self, direction: Direction, chunk: &[u8], end: bool, steps: &mut Steps) {
+        let Some(mut stream) = self.side_mut(direction).stream.take() else {
+            return steps.push(Step::Release(Body::AsReceived));
+        };
+        let held_before = stream.holds();
+        let fed = stream.feed(&self.engine, self.profile(), chunk, end);
+        let refused = matches!(fed, Fed::Refuse(_));
+        match fed {
+            Fed::Release(bytes) if bytes == chunk && !held_before && !stream.holds() => {
+                steps.push(Step::Release(Body::AsReceived));
+            }
+            Fed::Release(bytes) => {
+                steps.push(Step::Release(Body::Replaced(bytes)));
+                if stream.holds() && !end {
+                    steps.push(Step::Hold);
+                }
+            }
+            Fed::Refuse(mut bytes) => {
+                bytes.extend(reply::last_words(&stream, direction, self.meta.request_id.as_deref()));
+                steps.push(Step::Release(Body::Replaced(bytes)));
+                steps.push(Step::End);
+            }
+        }
+        if refused || end {
+            let (decision, receipt) = stream.into_outcome();
+            let side = self.side_mut(direction);
+            side.state = State::Done;
+            side.receipt = receipt;
+            self.note(direction, decision);
+        } else {
+            self.side_mut(direction).stream = Some(stream);
+        }
+    }
+
     /// The whole body is here: inspect it and act.
     fn judge(&mut self, direction: Direction, body: &[u8], steps: &mut Steps) {
         let format = self.side_mut(direction).format;
@@ -387,8 +445,9 @@ impl Exchange {
             self.note(direction, decision);
             return self.refuse(direction, reply, receipt, steps);
         }
-        let masked =
-            (decision.action == Action::Mask).then(|| splice(body, &mask::edits(body, &decision.masks)));
+        let mut placeholders = mask::Placeholders::default();
+        let masked = (decision.action == Action::Mask)
+            .then(|| splice(body, &mask::edits(body, 0, &decision.masks, &mut placeholders)));
         let side = self.side_mut(direction);
         side.receipt = receipt;
         side.state = State::Done;
@@ -467,6 +526,7 @@ impl Side {
         Self {
             state: State::Idle,
             held: Vec::new(),
+            stream: None,
             format: Format::Auto,
             headers: HeaderState::Held,
             receipt: Receipt::default(),
@@ -571,12 +631,23 @@ fn response_gap(headers: &Headers<'_>, status: Option<u16>) -> Option<GapReason>
     }
     let media_type = headers.text("content-type").map(http::media_type)?.to_ascii_lowercase();
     match media_type.as_str() {
-        "text/event-stream" | "application/x-ndjson" | "application/ndjson" | "application/jsonl" => {
-            Some(GapReason::Stream)
-        }
         t if t.starts_with("image/") => Some(GapReason::Image),
         t if t.starts_with("audio/") => Some(GapReason::Audio),
         t if t.starts_with("video/") || t == "application/octet-stream" => Some(GapReason::BinaryPart),
+        // Frames of Bedrock's binary event streams.
+        "application/vnd.amazon.eventstream" => Some(GapReason::Stream),
+        _ => None,
+    }
+}
+
+/// Responses that come event by event.
+fn framing(headers: &Headers<'_>) -> Option<Framing> {
+    let media_type = headers.text("content-type").map(http::media_type)?.to_ascii_lowercase();
+    match media_type.as_str() {
+        "text/event-stream" => Some(Framing::ServerSentEvents),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/stream+json" => {
+            Some(Framing::Lines)
+        }
         _ => None,
     }
 }

@@ -30,6 +30,7 @@ pub mod policy;
 pub mod receipt;
 mod span;
 mod step;
+mod stream;
 mod text;
 mod traffic;
 

@@ -95,6 +95,11 @@ impl Gap {
         Self { reason, start: span.start, end: span.end }
     }
 
+    pub(crate) const fn shifted(self, by: u32) -> Self {
+        let (start, end) = (self.start.saturating_add(by), self.end.saturating_add(by));
+        Self { reason: self.reason, start, end }
+    }
+
     pub const fn span(&self) -> Span {
         Span { start: self.start, end: self.end }
     }
@@ -133,6 +138,25 @@ impl Receipt {
         match self.gaps.last_mut() {
             Some(last) if last.reason == reason && last.end == start => last.end = self.bytes,
             _ => self.gaps.push(Gap { reason, start, end: self.bytes }),
+        }
+    }
+
+    /// What came after is accounted for by `next`.
+    pub(crate) fn append(&mut self, next: &Self) {
+        let at = self.bytes;
+        self.bytes = self.bytes.saturating_add(next.bytes);
+        self.scanned = self.scanned.saturating_add(next.scanned);
+        self.structural = self.structural.saturating_add(next.structural);
+        self.gaps.extend(next.gaps.iter().map(|gap| gap.shifted(at)));
+        if self.gaps.len() > 2 * GAPS_MAX {
+            let merged = core::mem::take(&mut self.gaps);
+            let spread: u32 = merged.iter().map(|gap| gap.span().len()).sum();
+            self.gaps = disjoint(merged);
+            // Merging widens gaps over what lies between them: it no longer counts as scanned.
+            let widened = self.gap_bytes().saturating_sub(spread);
+            let from_scanned = widened.min(self.scanned);
+            self.scanned -= from_scanned;
+            self.structural = self.structural.saturating_sub(widened - from_scanned);
         }
     }
 

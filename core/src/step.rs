@@ -25,12 +25,16 @@ pub type Steps = Vec<Step>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Keep headers and bytes of this direction where they are, and feed what comes next.
+    /// Keep headers and bytes of this direction where they are, and feed what comes next. After a release in the same
+    /// list: the rest of what came is kept by the core, and a host that has to may send what was released later.
     Hold,
     /// Change the headers of this direction. They are held, or about to be released by the next step.
     Headers(Vec<HeaderEdit>),
     /// Everything of this direction that is held so far may go on.
     Release(Body),
+    /// What was just released is the last of this direction: whatever else comes is dropped, and the sender may be
+    /// stopped.
+    End,
     /// Answer the client now. Nothing that is held may go on, and nothing more is fed to this exchange.
     Reply(Reply),
 }

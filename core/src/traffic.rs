@@ -7,6 +7,7 @@
 mod anthropic;
 mod bedrock;
 mod cohere;
+mod frames;
 mod gemini;
 mod json;
 mod json_rpc;
@@ -15,6 +16,8 @@ mod openai_chat;
 mod openai_responses;
 mod openai_text;
 mod walk;
+
+pub(crate) use frames::{Frames, Framing, read_event};
 
 use alloc::vec::Vec;
 
@@ -97,7 +100,7 @@ pub(crate) struct Segment {
     /// The channel is final; until then it is what a message without a role gets.
     settled: bool,
     /// Prose that a model reads together with what stands beside it.
-    is_text: bool,
+    pub(crate) is_text: bool,
     pub(crate) span: Span,
     pub(crate) form: Form,
     /// Rounds of JSON strings around the text: 0 as it stands, 1 in a string, 2 in a string of stringified JSON.
@@ -110,6 +113,11 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    pub(crate) const fn shifted(self, by: u32) -> Self {
+        let Span { start, end } = self.span;
+        Self { span: Span { start: start.saturating_add(by), end: end.saturating_add(by) }, ..self }
+    }
+
     /// Text that stands by itself.
     pub(crate) fn plain(channel: Channel, span: Span) -> Self {
         let (settled, is_text) = (true, true);
@@ -124,6 +132,21 @@ pub(crate) struct Extraction {
 }
 
 impl Extraction {
+    /// Bytes that no reader understands: one gap, and what is text in them is looked at all the same.
+    pub(crate) fn unreadable(direction: Direction, body: &[u8], reason: GapReason) -> Self {
+        let channel = default_channel(direction);
+        let mut segments = Vec::new();
+        let mut at = 0;
+        for chunk in body.utf8_chunks() {
+            let len = chunk.valid().len();
+            if len > 0 {
+                segments.push(Segment::plain(channel, Span::new(at, at + len)));
+            }
+            at += len + chunk.invalid().len();
+        }
+        Self { segments, gaps: Vec::from([Gap::new(reason, Span::whole(body.len()))]) }
+    }
+
     /// A segment and those that go on where it ends, in order.
     pub(crate) fn run(&self, first: usize) -> impl Iterator<Item = &Segment> {
         let mut next = Some(first);
@@ -146,17 +169,17 @@ pub(crate) fn extract(format: Format, direction: Direction, body: &[u8]) -> Extr
         return Extraction::default();
     }
     let Ok(text) = core::str::from_utf8(body) else {
-        return unreadable(direction, body, GapReason::Unparsable);
+        return Extraction::unreadable(direction, body, GapReason::Unparsable);
     };
     let labelled = matches!(format, Format::Json | Format::OpenAiChat);
     if labelled || (format != Format::PlainText && looks_like_json(text)) {
-        return walk::walk(text, direction, &SHAPES)
-            .unwrap_or_else(|error| unreadable(direction, body, error.reason()));
+        return walk::walk(text, direction, &SHAPES, walk::Mode::Whole)
+            .unwrap_or_else(|error| Extraction::unreadable(direction, body, error.reason()));
     }
     match format {
-        Format::Unknown => unreadable(direction, body, GapReason::Unparsable),
+        Format::Unknown => Extraction::unreadable(direction, body, GapReason::Unparsable),
         // Text in a wider encoding that happens to be UTF-8, letter by letter with zeros between.
-        _ if body.contains(&0) => unreadable(direction, body, GapReason::Unparsable),
+        _ if body.contains(&0) => Extraction::unreadable(direction, body, GapReason::Unparsable),
         _ => whole(direction, body.len()),
     }
 }
@@ -185,18 +208,4 @@ pub(crate) fn default_channel(direction: Direction) -> Channel {
 fn whole(direction: Direction, len: usize) -> Extraction {
     let segment = Segment::plain(default_channel(direction), Span::whole(len));
     Extraction { segments: Vec::from([segment]), gaps: Vec::new() }
-}
-
-fn unreadable(direction: Direction, body: &[u8], reason: GapReason) -> Extraction {
-    let channel = default_channel(direction);
-    let mut segments = Vec::new();
-    let mut at = 0;
-    for chunk in body.utf8_chunks() {
-        let len = chunk.valid().len();
-        if len > 0 {
-            segments.push(Segment::plain(channel, Span::new(at, at + len)));
-        }
-        at += len + chunk.invalid().len();
-    }
-    Extraction { segments, gaps: Vec::from([Gap::new(reason, Span::whole(body.len()))]) }
 }

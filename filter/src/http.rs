@@ -26,8 +26,13 @@ pub(crate) struct Stream {
     exchange: Option<Exchange>,
     request: Progress,
     response: Progress,
+    /// Released bytes of a stream that have not been handed over. While the core keeps something back, the host is
+    /// paused: only a paused body can still be changed when the stream ends with trailers.
+    pending: Vec<u8>,
     /// What access logs and other filters have been shown.
     shown: (Verdict, Action, usize),
+    /// The response has had its last word; what else comes is dropped, and the sender is stopped.
+    ended: bool,
     /// After a local reply the host plays the reply through these same callbacks; nothing is done about it.
     replied: bool,
 }
@@ -99,7 +104,9 @@ impl Stream {
             exchange: None,
             request: Progress { fed: 0 },
             response: Progress { fed: 0 },
+            pending: Vec::new(),
             shown: (Verdict::Clean, Action::Allow, 0),
+            ended: false,
             replied: false,
         }
     }
@@ -141,6 +148,9 @@ impl Stream {
         if self.replied {
             return after_reply(direction);
         }
+        if self.ended && direction == Direction::Response {
+            return self.drop_rest(size);
+        }
         let fed = self.progress(direction).fed;
         let Some(exchange) = self.exchange.as_mut() else { return Flow::Continue };
         let added = size.saturating_sub(fed);
@@ -168,7 +178,9 @@ impl Stream {
         if self.replied {
             return after_reply(direction);
         }
-        let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.reads(direction)) else {
+        let Some(exchange) =
+            self.exchange.as_mut().filter(|exchange| exchange.reads(direction) && !self.ended)
+        else {
             return Flow::Continue;
         };
         let mut steps = Vec::new();
@@ -208,8 +220,17 @@ impl Stream {
 
     fn apply(&mut self, direction: Direction, steps: Vec<Step>) -> Flow {
         let mut flow = Flow::Continue;
+        let is_stream = matches!(steps.as_slice(), [Step::Release(_), Step::Hold]);
+        if is_stream && self.pending.len() < PENDING_BYTES_MAX {
+            let Some(Step::Release(Body::Replaced(bytes))) = steps.into_iter().next() else {
+                return Flow::Pause;
+            };
+            self.pending.extend(bytes);
+            return Flow::Pause;
+        }
         for step in steps {
             match step {
+                Step::Hold if is_stream => {}
                 Step::Hold => flow = Flow::Pause,
                 Step::Headers(edits) => {
                     if let Err(error) = edit_headers(direction, &edits) {
@@ -217,10 +238,15 @@ impl Stream {
                     }
                 }
                 Step::Release(Body::AsReceived) => flow = self.release(direction),
-                Step::Release(Body::Replaced(bytes)) => match host::replace_body(direction, &bytes) {
-                    Ok(()) => flow = self.release(direction),
-                    Err(error) => return self.release_failed(direction, error),
-                },
+                Step::Release(Body::Replaced(bytes)) => {
+                    let mut released = std::mem::take(&mut self.pending);
+                    released.extend(bytes);
+                    match host::replace_body(direction, &released) {
+                        Ok(()) => flow = self.release(direction),
+                        Err(error) => return self.release_failed(direction, error),
+                    }
+                }
+                Step::End => self.ended = true,
                 Step::Reply(reply) => flow = self.reply(direction, &reply),
             }
         }
@@ -228,6 +254,18 @@ impl Stream {
             self.show_standing();
         }
         flow
+    }
+
+    /// A proxy cannot end a stream that its upstream still sends, only cut it: done one callback after the last words,
+    /// because a cut takes along what has not been sent yet.
+    fn drop_rest(&self, size: usize) -> Flow {
+        if size > 0 {
+            if let Err(error) = host::replace_body(Direction::Response, b"") {
+                report(error);
+            }
+            host::reset(Direction::Response);
+        }
+        Flow::Continue
     }
 
     fn release(&mut self, direction: Direction) -> Flow {
@@ -254,6 +292,7 @@ impl Stream {
         for step in steps {
             match step {
                 Step::Hold => {}
+                Step::End => self.ended = true,
                 Step::Headers(edits) => {
                     if let Err(error) = edit_headers(direction, &edits) {
                         report(error);
@@ -326,6 +365,9 @@ fn response_code() -> Option<u16> {
     let code = host::number_property(&["response", "code"])?;
     u16::try_from(code).ok().filter(|code| *code != 0)
 }
+
+/// More than this is not kept for the sake of trailers that hardly any stream has.
+const PENDING_BYTES_MAX: usize = 16 * 1024;
 
 /// A request that was answered goes nowhere; the answer itself must get through.
 const fn after_reply(direction: Direction) -> Flow {

@@ -114,10 +114,13 @@ struct Lds {
 
 struct Setup {
     concurrency: u32,
-    /// Nothing listens at the collector's address.
+    /// Another address than that of the site's collector.
     collector_at: Option<SocketAddr>,
-    change: Box<dyn FnOnce(&mut Bootstrap, &Path)>,
+    change: Change,
 }
+
+/// Gets the folder of the site, too.
+type Change = Box<dyn FnOnce(&mut Bootstrap, &Path)>;
 
 impl Default for Setup {
     fn default() -> Self {
@@ -266,9 +269,10 @@ struct Unfinished {
 impl Unfinished {
     /// Sends the rest; the status of the answer.
     fn finish(mut self) -> u16 {
-        self.stream.write_all(&self.rest).unwrap();
+        // An answer that came early counts, too, whatever became of the connection.
+        let _ = self.stream.write_all(&self.rest);
         let mut answer = Vec::new();
-        self.stream.read_to_end(&mut answer).unwrap();
+        let _ = self.stream.read_to_end(&mut answer);
         let answer = String::from_utf8_lossy(&answer);
         let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.split(' ').next());
         status.and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer:?}"))
@@ -320,7 +324,6 @@ mod reload {
         assert!(is_degraded(&event, "last good"), "{event:?}");
         assert_eq!(event.policy, policy);
         assert!(site.filter_stat("config_errors_total") > WORKERS as u64);
-eprintln!("DBG {}", site.filter_stat("config_errors_total"));
         assert_eq!(site.filter_stat("degraded"), 1);
 
         let errors = site.filter_stat("config_errors_total");
@@ -552,7 +555,8 @@ fn bytes_that_are_not_text_do_not_end_the_vm() {
     const ODD: &[u8] = b"\xff\xfe";
     let site = Setup::default().start(&config(&json!({})));
     let plain = || Request::json("/v1/chat/completions", ATTACK);
-    let names = ["x-odd", "cookie", "content-type", "authorization", "traceparent", "x-request-id", "x-sentinel-odd"];
+    let names =
+        ["x-odd", "cookie", "content-type", "authorization", "traceparent", "x-request-id", "x-sentinel-odd"];
     let mut requests: Vec<Request> = names.map(|name| plain().with_header(name, ODD)).into();
     requests.push(plain().split(9).with_trailer("x-odd", ODD));
     let mut odd_path = plain();
@@ -564,24 +568,20 @@ fn bytes_that_are_not_text_do_not_end_the_vm() {
         requests.push(request);
     }
     for request in &requests {
-        // Envoy refuses some of it by itself.
-        let status = site.send(request).status;
-    eprintln!("DBG {status} {} {:?}", request.http2, request.headers.last());
-        assert!([400, 403].contains(&status), "{status}: {request:?}");
+        assert_eq!(site.send(request).status, 403, "{request:?}");
     }
     let attack = site.send(&post("attack", ATTACK));
     assert_eq!((attack.status, site.upstream.bytes_received()), (403, 0));
     let odd = site.send(&post("harmless", HARMLESS).with_header("x-odd", ODD));
     assert_eq!((odd.status, odd.header("x-odd")), (200, Some(ODD)));
     let reloads = site.envoy.stats(r"wasm.*vm_reload").unwrap();
-    eprintln!("DBG {reloads:?}");
-    assert!(reloads.values().all(|n| *n == 0), "{reloads:?}");
+    assert!(!reloads.is_empty() && reloads.values().all(|n| *n == 0), "{reloads:?}");
     assert_eq!(site.filter_stat("host_errors_total"), 0);
     // One VM has seen it all.
     let attack = site.collector.event("attack");
     let harmless = site.collector.event("harmless");
     assert_eq!((&harmless.vm, harmless.seq), (&attack.vm, attack.seq + 1));
-    assert!(attack.seq > names.len() as u64, "{attack:?}");
+    assert_eq!(attack.seq, requests.len() as u64 + 1);
 }
 
 mod collector {

@@ -76,6 +76,7 @@ fn judge(content_type: &[u8], chunks: &[&[u8]]) -> Judged {
         exchange.request_body(chunk, end, Time(1), &mut steps);
         for step in steps.drain(..) {
             match (step, &mut forwarded) {
+                (Step::End, _) => {}
                 (Step::Release(Body::AsReceived), Some(out)) => out.append(&mut held),
                 (Step::Release(Body::Replaced(bytes)), Some(out)) => {
                     held.clear();

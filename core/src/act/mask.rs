@@ -4,10 +4,30 @@
 use alloc::{format, string::String, vec::Vec};
 
 use super::Edit;
-use crate::{decide::Mask, traffic::Form};
+use crate::{decide::Mask, span::Span, traffic::Form};
 
-/// Edits for the masks of one body, in order and without overlap.
-pub(crate) fn edits(body: &[u8], masks: &[Mask]) -> Vec<Edit> {
+/// What was replaced by what. Lives as long as the exchange and never leaves memory.
+#[derive(Debug, Default)]
+pub(crate) struct Placeholders {
+    known: Vec<(Vec<u8>, String)>,
+}
+
+impl Placeholders {
+    fn of(&mut self, entity: &str, original: &[u8]) -> String {
+        if let Some((_, placeholder)) = self.known.iter().find(|(text, _)| text == original) {
+            return placeholder.clone();
+        }
+        let prefix = format!("[{entity}_");
+        let number =
+            1 + self.known.iter().filter(|(_, placeholder)| placeholder.starts_with(&prefix)).count();
+        let placeholder = format!("{prefix}{number}]");
+        self.known.push((original.to_vec(), placeholder.clone()));
+        placeholder
+    }
+}
+
+/// Edits for masks of `body`, which begins at offset `base` of what the spans count in; in order, without overlap.
+pub(crate) fn edits(body: &[u8], base: u32, masks: &[Mask], placeholders: &mut Placeholders) -> Vec<Edit> {
     let mut masks: Vec<Mask> = masks.to_vec();
     masks.sort_by_key(|mask| (mask.span.start, mask.span.end));
     masks.dedup_by(|next, last| {
@@ -17,29 +37,18 @@ pub(crate) fn edits(body: &[u8], masks: &[Mask]) -> Vec<Edit> {
         }
         joins
     });
-    let mut known: Vec<(&[u8], String)> = Vec::new();
-    masks
-        .iter()
-        .map(|mask| {
-            let original = mask.span.of(body);
-            let placeholder = match known.iter().find(|(text, _)| *text == original) {
-                Some((_, placeholder)) => placeholder.clone(),
-                None => {
-                    let number = 1 + known
-                        .iter()
-                        .filter(|(_, p)| p.starts_with(&format!("[{}_", mask.entity)))
-                        .count();
-                    let placeholder = format!("[{}_{number}]", mask.entity);
-                    known.push((original, placeholder.clone()));
-                    placeholder
-                }
-            };
-            // A bare number cannot hold a placeholder; a string can, and the JSON stays well formed.
-            let quote = if mask.form == Form::JsonNumber { quote(mask.depth) } else { String::new() };
-            let text = format!("{quote}{placeholder}{quote}");
-            Edit { span: mask.span, text }
-        })
-        .collect()
+    let edit = |mask: &Mask| {
+        if mask.continues {
+            return Edit { span: mask.span, text: String::new() };
+        }
+        let local =
+            Span { start: mask.span.start.saturating_sub(base), end: mask.span.end.saturating_sub(base) };
+        let placeholder = placeholders.of(&mask.entity, local.of(body));
+        // A bare number cannot hold a placeholder; a string can, and the JSON stays well formed.
+        let quote = if mask.form == Form::JsonNumber { quote(mask.depth) } else { String::new() };
+        Edit { span: mask.span, text: format!("{quote}{placeholder}{quote}") }
+    };
+    masks.iter().map(edit).collect()
 }
 
 /// A quotation mark inside `depth` rounds of JSON strings: every round escapes what the one before has written.

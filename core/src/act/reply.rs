@@ -14,6 +14,8 @@ use crate::{
     decide::Decision,
     receipt::GapReason,
     step::Reply,
+    stream::Stream,
+    traffic::Framing,
 };
 
 #[derive(Serialize)]
@@ -82,6 +84,20 @@ pub(crate) fn blocked(decision: &Decision, direction: Direction, request_id: Opt
         },
     };
     reply(status, decision.verdict, request_id, &body, detail)
+}
+
+/// What a stream ends with when it is cut: an event that clients raise as an error, and the end they wait for.
+pub(crate) fn last_words(stream: &Stream, direction: Direction, request_id: Option<&str>) -> Vec<u8> {
+    let reply = blocked(stream.decision(), direction, request_id);
+    let body = String::from_utf8(reply.body).unwrap_or_default();
+    match stream.framing() {
+        // OpenAI clients look for `error` in the data, Anthropic's for the name of the event and the type.
+        Framing::ServerSentEvents => {
+            let rest = body.strip_prefix('{').unwrap_or(&body);
+            format!("event: error\ndata: {{\"type\":\"error\",{rest}\n\ndata: [DONE]\n\n").into_bytes()
+        }
+        Framing::Lines => format!("{body}\n").into_bytes(),
+    }
 }
 
 /// The guard itself cannot do its work here and policy says not to let traffic by.

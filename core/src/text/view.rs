@@ -59,6 +59,19 @@ impl View {
         self.read(source, base, escapes, Reading::Plain);
     }
 
+    /// Text that was read before and is gone: it can be matched, and leads back to nothing before `at`.
+    pub(crate) fn recall(&mut self, folded: &str, at: u32) {
+        let start = self.text.len();
+        self.text.push_str(folded);
+        if !folded.is_empty() {
+            self.pieces.push(Piece {
+                view_start: start as u32,
+                source: Span { start: at, end: at },
+                aligned: false,
+            });
+        }
+    }
+
     /// A gap between two pieces that a model reads one after the other: no word reaches over it.
     pub(crate) fn separate(&mut self, at: u32) {
         let start = self.text.len();

@@ -12,6 +12,9 @@ fn key(parent: Place, key: &str, _: Direction) -> Place {
         (Place::Root, "system") => Place::On(Channel::System),
         // A response is one message.
         (Place::Root, "content") => Place::Content,
+        // Events of a stream.
+        (Place::Root, "delta" | "content_block") => Place::Block,
+        (Place::Block, "partial_json") => Place::On(Channel::ToolArguments),
         (Place::Block, "input") => Place::On(Channel::ToolArguments),
         // What a tool gave back: a string, or blocks.
         (Place::Block, "content") => Place::Content,

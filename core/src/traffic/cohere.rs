@@ -7,8 +7,10 @@ use crate::action::Direction;
 
 pub(super) const SHAPE: Shape = Shape { key, role, block_type };
 
-fn key(parent: Place, key: &str, _: Direction) -> Place {
+fn key(parent: Place, key: &str, direction: Direction) -> Place {
     match (parent, key) {
+        // An event of a stream.
+        (Place::Block, "message") if direction == Direction::Response => Place::Message,
         (Place::Root, "chat_history") => Place::Messages,
         (Place::Root, "preamble") => Place::On(Channel::System),
         (Place::Root, "tool_results") => Place::On(Channel::ToolResult),

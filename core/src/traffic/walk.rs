@@ -62,13 +62,28 @@ pub(super) struct Shape {
     pub(super) block_type: fn(&str) -> Option<Channel>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// A body: its texts are joined here.
+    Whole,
+    /// One event of a stream: its texts go on in the next one, and whoever has the stream joins them.
+    Stream,
+}
+
 /// Walks a whole body. All formats are asked about every key: gateways mix the dialects of providers, and a wrong
 /// guess of the format would leave text on the wrong channel.
-pub(super) fn walk(text: &str, direction: Direction, shapes: &[Shape]) -> Result<Extraction, JsonError> {
+pub(super) fn walk(
+    text: &str,
+    direction: Direction,
+    shapes: &[Shape],
+    mode: Mode,
+) -> Result<Extraction, JsonError> {
     let mut walk = Walk {
         text,
         direction,
         shapes,
+        mode,
+        is_partial: false,
         out: Extraction::default(),
         places: Vec::new(),
         next: Place::Root,
@@ -86,6 +101,9 @@ struct Walk<'a> {
     text: &'a str,
     direction: Direction,
     shapes: &'a [Shape],
+    mode: Mode,
+    /// The last key announces a piece of JSON that goes on in later events.
+    is_partial: bool,
     out: Extraction,
     places: Vec<Place>,
     /// The place of the value that comes next.
@@ -152,6 +170,7 @@ impl Walk<'_> {
         let places = self.shapes.iter().map(|shape| (shape.key)(parent, &name, direction));
         let place = places.into_iter().find(|place| *place != Place::Other).unwrap_or(Place::Other);
         self.next = place;
+        self.is_partial = self.mode == Mode::Stream && matches!(&*name, "arguments" | "partial_json");
         // Keys carry text of the sender's choosing, too.
         let place = if matches!(place, Place::On(_)) { place } else { Place::Other };
         self.push(place, span, Form::JsonString, 1);
@@ -171,8 +190,14 @@ impl Walk<'_> {
             _ => {}
         }
         match self.next {
-            Place::Text | Place::Content | Place::Messages | Place::Message => {
-                self.push(Place::Text, span, Form::JsonString, 1)
+            place if self.is_partial => {
+                self.push(place, span, Form::JsonString, 1);
+                if let Some(segment) = self.out.segments.last_mut() {
+                    segment.is_text = true;
+                }
+            }
+            Place::Text | Place::Content | Place::Messages | Place::Message | Place::Block => {
+                self.push(Place::Text, span, Form::JsonString, 1);
             }
             place => self.leaf(place, span),
         }
@@ -277,7 +302,7 @@ impl Walk<'_> {
             };
             segment.settled = true;
             segment.channel = channel;
-            if segment.is_text {
+            if segment.is_text && self.mode == Mode::Whole {
                 segment.continues = last.is_some();
                 if let Some(before) = last.and_then(|last| self.out.segments.get_mut(last)) {
                     before.next = Some(idx as u32);
@@ -341,7 +366,7 @@ mod tests {
     /// `channel:text` for every segment that is a value, in order.
     #[track_caller]
     fn check(direction: Direction, text: &str, expected: &[&str]) -> Extraction {
-        let out = walk(text, direction, &super::super::SHAPES).expect("well formed");
+        let out = walk(text, direction, &super::super::SHAPES, Mode::Whole).expect("well formed");
         let seen: Vec<String> = out
             .segments
             .iter()
@@ -491,7 +516,7 @@ mod tests {
             (Direction::Request, r#"{"input":["u"],"model":"m"}"#, &["user:u"]),
             (Direction::Response, r#"{"content":[{"type":"text","text":"a"}]}"#, &["assistant:a"]),
         ] {
-            let out = walk(text, direction, &super::super::SHAPES).expect("well formed");
+            let out = walk(text, direction, &super::super::SHAPES, Mode::Whole).expect("well formed");
             let seen: Vec<String> = out
                 .segments
                 .iter()

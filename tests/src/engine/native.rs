@@ -74,6 +74,8 @@ struct Way {
     held: Vec<u8>,
     passed: Vec<u8>,
     reply: Option<Reply>,
+    /// The last word has been said; what else comes is dropped.
+    ended: bool,
 }
 
 impl Host {
@@ -157,7 +159,7 @@ impl Host {
     }
 
     fn chunk(&mut self, direction: Direction, way: &mut Way, chunk: Vec<u8>, end: bool) {
-        if way.reply.is_some() {
+        if way.reply.is_some() || way.ended {
             return;
         }
         way.held.extend_from_slice(&chunk);
@@ -176,7 +178,7 @@ impl Host {
     }
 
     fn trailers(&mut self, direction: Direction, way: &mut Way) {
-        if way.reply.is_some() || !self.exchange.reads(direction) {
+        if way.reply.is_some() || way.ended || !self.exchange.reads(direction) {
             return;
         }
         let mut steps = Vec::new();
@@ -205,6 +207,7 @@ impl Way {
                     self.held.clear();
                     self.passed.extend(bytes);
                 }
+                Step::End => self.ended = true,
                 Step::Reply(reply) => self.reply = Some(reply),
             }
         }

@@ -1,0 +1,435 @@
+//! A body that is read while it is sent: server-sent events and NDJSON, event by event.
+//!
+//! Every event is judged by itself and together with the text that came before it, then released. Held back is only
+//! what might still grow into something: a run of digits at the end of the text, or a match that the next letter
+//! could undo. So the first event of an answer leaves when it is complete, and nothing waits for a timer.
+//!
+//! Invariants: no byte leaves before its event was judged; masks are applied to bytes that are still held; what comes
+//! out does not depend on how the bytes came in, because judging goes by events and never by chunks.
+
+use alloc::{string::String, vec::Vec};
+
+use sentinel_model::Channel;
+
+use crate::{
+    act::{Edit, mask, splice},
+    action::{Action, Direction},
+    decide::{Decision, decide},
+    detect::{Budget, Hit, Hits},
+    engine::Engine,
+    policy::Profile,
+    receipt::{Gap, GapReason, Receipt},
+    span::Span,
+    text::View,
+    traffic::{Extraction, Frames, Framing, Segment, read_event},
+};
+
+/// Text before an event that is looked at with it: more than any phrase reaches.
+const CONTEXT_BYTES: usize = 512;
+
+/// The longest card number.
+const OPEN_DIGITS_MAX: usize = 19;
+
+#[derive(Debug)]
+pub(crate) struct Stream {
+    framing: Framing,
+    direction: Direction,
+    frames: Frames,
+    /// Bytes that have not been released, and how many of them are whole, judged events.
+    held: Vec<u8>,
+    judged: usize,
+    /// Ends of the judged events in `held`.
+    ends: Vec<usize>,
+    /// Offset of `held` in the stream.
+    base: u32,
+    /// What a model's reader sees as one text, by channel.
+    windows: Vec<Window>,
+    /// Replacements in `held`, in order.
+    edits: Vec<Edit>,
+    placeholders: mask::Placeholders,
+    hits: Vec<Hit>,
+    gaps: Vec<Gap>,
+    receipt: Receipt,
+    decision: Decision,
+}
+
+/// The text of one channel: what was released, and the segments that are still held.
+#[derive(Debug)]
+struct Window {
+    channel: Channel,
+    context: String,
+    /// Spans are offsets in the stream.
+    segments: Vec<Segment>,
+    /// End of the text that was judged.
+    judged: u32,
+    /// Held from here on: it may still grow.
+    open: Option<u32>,
+}
+
+/// What to do with what came in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fed {
+    Release(Vec<u8>),
+    /// These bytes may still go on, and nothing after them.
+    Refuse(Vec<u8>),
+}
+
+impl Stream {
+    pub(crate) fn new(framing: Framing, direction: Direction) -> Self {
+        Self {
+            framing,
+            direction,
+            frames: Frames::new(framing),
+            held: Vec::new(),
+            judged: 0,
+            ends: Vec::new(),
+            base: 0,
+            windows: Vec::new(),
+            edits: Vec::new(),
+            placeholders: mask::Placeholders::default(),
+            hits: Vec::new(),
+            gaps: Vec::new(),
+            receipt: Receipt::default(),
+            decision: Decision::default(),
+        }
+    }
+
+    pub(crate) fn feed(&mut self, engine: &Engine, profile: &Profile, chunk: &[u8], end: bool) -> Fed {
+        self.held.extend_from_slice(chunk);
+        // Released event by event: what has left when the stream is cut does not depend on how the bytes came in.
+        let mut out = Vec::new();
+        while let Some(event_end) = self.frames.next(&self.held) {
+            self.judge_event(engine, profile, event_end);
+            if self.decision.action == Action::Block {
+                return Fed::Refuse(out);
+            }
+            out.append(&mut self.release(false));
+        }
+        if !end && self.held.len() - self.judged > profile.limits.body_bytes as usize {
+            // One event that never ends: give it up as it is, as a gap that policy may refuse.
+            self.give_up(profile);
+        }
+        if end {
+            if self.held.len() > self.judged {
+                self.judge_event(engine, profile, self.held.len());
+            }
+            self.close(engine, profile);
+        }
+        if self.decision.action == Action::Block {
+            return Fed::Refuse(out);
+        }
+        out.append(&mut self.release(end));
+        Fed::Release(out)
+    }
+
+    /// Whether something is kept back that came in before.
+    pub(crate) const fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    pub(crate) fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    pub(crate) fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// The account of what was judged, once the stream is over or refused.
+    pub(crate) fn into_outcome(self) -> (Decision, Receipt) {
+        (self.decision, self.receipt)
+    }
+
+    fn judge_event(&mut self, engine: &Engine, profile: &Profile, end: usize) {
+        let start = self.judged;
+        self.judged = end;
+        self.ends.push(end);
+        let at = self.base.saturating_add(start as u32);
+        let bytes = self.held.get(start..end).unwrap_or_default();
+        let mut event = match core::str::from_utf8(bytes) {
+            Ok(text) => read_event(self.framing, self.direction, text),
+            Err(_) => Extraction::unreadable(self.direction, bytes, GapReason::UnknownEvent),
+        };
+        let mut new_hits = Vec::new();
+        let mut budget = Budget::for_bytes(bytes.len() + CONTEXT_BYTES);
+        let alone = Extraction {
+            segments: event.segments.iter().filter(|segment| !segment.is_text).copied().collect(),
+            gaps: Vec::new(),
+        };
+        self.judge_alone(engine, bytes, at, &alone, &mut new_hits, &mut budget);
+        let scanned: Vec<Span> = event.segments.iter().map(|segment| segment.span).collect();
+        let texts: Vec<Segment> =
+            event.segments.iter().filter(|s| s.is_text).map(|segment| segment.shifted(at)).collect();
+        let mut touched: Vec<Channel> = texts.iter().map(|segment| segment.channel).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        for segment in texts {
+            self.window(segment.channel).segments.push(segment);
+        }
+        let mut masks = Vec::new();
+        masks.extend(self.masks(profile, engine, &new_hits, &shifted(alone, at)));
+        for channel in touched {
+            let hits = self.judge_window(engine, channel, false, &mut budget);
+            masks.extend(self.window_masks(profile, engine, channel, &hits));
+            new_hits.extend(hits);
+        }
+        if budget.is_spent() {
+            event.gaps.push(Gap::new(GapReason::Budget, Span::whole(end - start)));
+        }
+        self.receipt.append(&Receipt::account(end - start, &scanned, event.gaps.clone()));
+        self.gaps.extend(event.gaps.into_iter().map(|gap| gap.shifted(at)));
+        self.edits.extend(masks);
+        self.conclude(engine, profile, new_hits);
+    }
+
+    /// Segments that stand by themselves.
+    fn judge_alone(
+        &self,
+        engine: &Engine,
+        event: &[u8],
+        at: u32,
+        alone: &Extraction,
+        found: &mut Vec<Hit>,
+        budget: &mut Budget,
+    ) {
+        let mut view = View::default();
+        for (idx, segment) in alone.segments.iter().enumerate() {
+            let Ok(text) = core::str::from_utf8(segment.span.of(event)) else { continue };
+            view.clear();
+            view.append(text, segment.span.start + at, segment.depth);
+            found.extend(look(engine, &mut view, segment.channel, idx as u32, budget));
+        }
+    }
+
+    /// The text of one channel, with what came before. Answers hits that are new and will not change any more.
+    fn judge_window(
+        &mut self,
+        engine: &Engine,
+        channel: Channel,
+        is_final: bool,
+        budget: &mut Budget,
+    ) -> Vec<Hit> {
+        let (mut view, _) = self.view_of(channel);
+        let hits = look(engine, &mut view, channel, 0, budget);
+        let window = self.window(channel);
+        let end = window.segments.last().map_or(window.judged, |segment| segment.span.end);
+        let is_open = |hit: &Hit| hit.span.end == end && !is_final;
+        let open_hits = hits.iter().filter(|hit| is_open(hit)).map(|hit| hit.span.start).min();
+        let digits = if is_final { None } else { open_digits(&view) };
+        window.open = open_hits.into_iter().chain(digits).min();
+        let judged = core::mem::replace(&mut window.judged, end);
+        hits.into_iter()
+            .filter(|hit| !hit.span.is_empty() && hit.span.end >= judged && !is_open(hit))
+            .collect()
+    }
+
+    /// Context and held segments of a channel as one view, and where in it each segment begins.
+    fn view_of(&mut self, channel: Channel) -> (View, Vec<usize>) {
+        let base = self.base;
+        let idx = self.window_idx(channel);
+        let mut view = View::default();
+        let mut starts = Vec::new();
+        let Some(window) = self.windows.get(idx) else { return (view, starts) };
+        view.recall(&window.context, base);
+        for segment in &window.segments {
+            starts.push(view.text().len());
+            let start = (segment.span.start - base) as usize;
+            let bytes = self.held.get(start..start + segment.span.len() as usize).unwrap_or_default();
+            view.append(core::str::from_utf8(bytes).unwrap_or(""), segment.span.start, segment.depth);
+        }
+        (view, starts)
+    }
+
+    fn window_masks(
+        &mut self,
+        profile: &Profile,
+        engine: &Engine,
+        channel: Channel,
+        hits: &[Hit],
+    ) -> Vec<Edit> {
+        if hits.is_empty() {
+            return Vec::new();
+        }
+        let mut segments = self.window(channel).segments.clone();
+        let n_segments = segments.len();
+        for (idx, segment) in segments.iter_mut().enumerate() {
+            segment.next = (idx + 1 < n_segments).then_some(idx as u32 + 1);
+        }
+        self.masks(profile, engine, hits, &Extraction { segments, gaps: Vec::new() })
+    }
+
+    /// Edits for the hits that are to be masked, at offsets of the stream.
+    fn masks(
+        &mut self,
+        profile: &Profile,
+        engine: &Engine,
+        hits: &[Hit],
+        extraction: &Extraction,
+    ) -> Vec<Edit> {
+        if hits.is_empty() {
+            return Vec::new();
+        }
+        let decision = decide(profile, self.direction, engine.rules(), hits, extraction);
+        mask::edits(&self.held, self.base, &decision.masks, &mut self.placeholders)
+    }
+
+    /// Everything found so far decides, as it would in a body that came whole.
+    fn conclude(&mut self, engine: &Engine, profile: &Profile, new_hits: Vec<Hit>) {
+        for hit in new_hits {
+            let same = |known: &Hit| {
+                known.rule == hit.rule && known.channel == hit.channel && known.span.overlaps(hit.span)
+            };
+            let is_full = self.hits.len() == HITS_MAX;
+            let known = self.hits.iter().position(same);
+            match known.and_then(|idx| self.hits.get_mut(idx)) {
+                Some(known) => known.span.end = known.span.end.max(hit.span.end),
+                None if is_full => self.gaps.push(Gap::new(GapReason::Budget, hit.span)),
+                None => self.hits.push(hit),
+            }
+        }
+        let all = Extraction { segments: Vec::new(), gaps: core::mem::take(&mut self.gaps) };
+        self.decision = decide(profile, self.direction, engine.rules(), &self.hits, &all);
+        self.gaps = all.gaps;
+    }
+
+    /// The stream is over: what was open is settled.
+    fn close(&mut self, engine: &Engine, profile: &Profile) {
+        let channels: Vec<Channel> =
+            self.windows.iter().filter(|window| window.open.is_some()).map(|window| window.channel).collect();
+        let mut new_hits = Vec::new();
+        for channel in channels {
+            let mut budget = Budget::for_bytes(CONTEXT_BYTES);
+            let hits = self.judge_window(engine, channel, true, &mut budget);
+            let masks = self.window_masks(profile, engine, channel, &hits);
+            self.edits.extend(masks);
+            new_hits.extend(hits);
+        }
+        if !new_hits.is_empty() {
+            self.conclude(engine, profile, new_hits);
+        }
+    }
+
+    fn give_up(&mut self, profile: &Profile) {
+        let len = self.held.len() - self.judged;
+        let at = self.base.saturating_add(self.judged as u32);
+        let gap = Gap::new(GapReason::Size, Span { start: at, end: at.saturating_add(len as u32) });
+        self.receipt.append(&Receipt::unscanned(GapReason::Size, len));
+        self.gaps.push(gap);
+        self.judged = self.held.len();
+        self.ends.push(self.judged);
+        self.frames = Frames::new(self.framing);
+        self.frames.skip(self.judged);
+        let all = Extraction { segments: Vec::new(), gaps: Vec::from([gap]) };
+        let decision = decide(profile, self.direction, &[], &[], &all);
+        if decision.action == Action::Block {
+            self.decision = decision;
+        }
+    }
+
+    /// Takes the judged events off the front that nothing holds back any more.
+    fn release(&mut self, end: bool) -> Vec<u8> {
+        let open = self.windows.iter().filter_map(|window| window.open).min().filter(|_| !end);
+        let open = open.map_or(self.judged, |open| open.saturating_sub(self.base) as usize);
+        let n_events = self.ends.partition_point(|event_end| *event_end <= open);
+        let Some(len) = n_events.checked_sub(1).and_then(|last| self.ends.get(last)).copied() else {
+            return Vec::new();
+        };
+        let released = self.base.saturating_add(len as u32);
+        for channel in self.windows.iter().map(|window| window.channel).collect::<Vec<_>>() {
+            self.move_to_context(channel, released);
+        }
+        let local = |edit: &Edit| Edit {
+            span: Span { start: edit.span.start - self.base, end: edit.span.end - self.base },
+            text: edit.text.clone(),
+        };
+        self.edits.sort_by_key(|edit| edit.span.start);
+        let n_edits = self.edits.partition_point(|edit| edit.span.start < released);
+        let edits: Vec<Edit> = self.edits.iter().take(n_edits).map(local).collect();
+        self.edits.drain(..n_edits);
+        let bytes = splice(self.held.get(..len).unwrap_or_default(), &edits);
+        self.held.drain(..len);
+        self.ends.drain(..n_events);
+        self.ends.iter_mut().for_each(|event_end| *event_end -= len);
+        self.judged -= len;
+        self.frames.taken(len);
+        self.base = released;
+        bytes
+    }
+
+    /// Segments that leave become context: the end of their text is remembered, folded.
+    fn move_to_context(&mut self, channel: Channel, released: u32) {
+        let (view, starts) = self.view_of(channel);
+        let window = self.window(channel);
+        let n_left = window.segments.partition_point(|segment| segment.span.start < released);
+        if n_left == 0 {
+            return;
+        }
+        let end = starts.get(n_left).copied().unwrap_or(view.text().len());
+        let text = view.text().get(..end).unwrap_or("");
+        let from =
+            (text.len().saturating_sub(CONTEXT_BYTES)..text.len()).find(|at| text.is_char_boundary(*at));
+        window.context = String::from(text.get(from.unwrap_or(text.len())..).unwrap_or(""));
+        window.segments.drain(..n_left);
+    }
+
+    fn window(&mut self, channel: Channel) -> &mut Window {
+        let idx = self.window_idx(channel);
+        #[expect(clippy::indexing_slicing, reason = "window_idx answers an index that exists")]
+        &mut self.windows[idx]
+    }
+
+    fn window_idx(&mut self, channel: Channel) -> usize {
+        match self.windows.iter().position(|window| window.channel == channel) {
+            Some(idx) => idx,
+            None => {
+                let (context, segments) = (String::new(), Vec::new());
+                self.windows.push(Window { channel, context, segments, judged: 0, open: None });
+                self.windows.len() - 1
+            }
+        }
+    }
+}
+
+/// All detectors over one view.
+fn look(engine: &Engine, view: &mut View, channel: Channel, segment: u32, budget: &mut Budget) -> Vec<Hit> {
+    let mut hits = Hits::new(core::mem::take(budget), channel, segment);
+    for detector in engine.detectors() {
+        detector.detect(view, &mut hits);
+    }
+    let (list, left) = hits.into_parts();
+    *budget = left;
+    list
+}
+
+/// Where the digits begin that the text ends with, if more of them could make a card number: whole groups from the
+/// end on, as long as they have no more digits than a card.
+fn open_digits(view: &View) -> Option<u32> {
+    let text = view.text().as_bytes();
+    let (mut n_digits, mut group, mut start) = (0, None, None);
+    for (at, byte) in text.iter().enumerate().rev() {
+        match byte {
+            b'0'..=b'9' => {
+                n_digits += 1;
+                group = Some(at);
+            }
+            b' ' | b'-' => start = group.take().or(start),
+            _ => {
+                start = group.take().or(start);
+                break;
+            }
+        }
+        if n_digits > OPEN_DIGITS_MAX {
+            group = None;
+            break;
+        }
+    }
+    let start = group.or(start)?;
+    Some(view.source(start, start + 1).start)
+}
+
+fn shifted(mut extraction: Extraction, by: u32) -> Extraction {
+    extraction.segments.iter_mut().for_each(|segment| *segment = segment.shifted(by));
+    extraction
+}
+
+const HITS_MAX: usize = 1024;
