@@ -333,13 +333,31 @@ fn key_name(raw: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether the string holds the media itself: a data URL or a long run of base64.
+/// Whether the string holds the media itself: a data URL, or base64 that is long or begins like a known kind.
 fn carries_media(value: &str) -> bool {
     const BASE64_BYTES_MIN: usize = 256;
-    let is_data_url = value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
-    let is_base64 =
-        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=' | b'\\');
-    is_data_url || (value.len() >= BASE64_BYTES_MIN && value.bytes().all(is_base64))
+    is_data_url(value)
+        || (is_base64(value) && (value.len() >= BASE64_BYTES_MIN || kind_of_media(value).is_some()))
+}
+
+fn is_data_url(value: &str) -> bool {
+    let is_labelled = value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
+    is_labelled && value.contains(',') && !value.contains(char::is_whitespace) && !value.contains("\\n")
+}
+
+/// Letters of base64 and nothing else; a slash may be escaped.
+fn is_base64(value: &str) -> bool {
+    let mut bytes = value.bytes();
+    while let Some(byte) = bytes.next() {
+        let fits = match byte {
+            b'\\' => bytes.next() == Some(b'/'),
+            _ => byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'='),
+        };
+        if !fits {
+            return false;
+        }
+    }
+    !value.is_empty()
 }
 
 /// What base64 begins with says what it is, whatever the field was made for.
