@@ -10,7 +10,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    policy::{DEFAULT_PROFILE, GapAction, Policy},
+    policy::{DEFAULT_PROFILE, GapAction, GapPolicy, Policy},
     receipt::GapReason,
 };
 
@@ -28,10 +28,10 @@ pub struct PluginConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fail {
-    /// The request is refused.
+    /// The request or the response is refused.
     #[default]
     Closed,
-    /// The request is forwarded, tagged and recorded.
+    /// It is forwarded, tagged and recorded.
     Open,
 }
 
@@ -106,13 +106,24 @@ impl PluginConfig {
         Ok(config)
     }
 
+    /// Where a configuration that is refused as a whole wants its events, if that part of it can be read.
+    pub fn salvage_collector(text: &[u8]) -> Option<CollectorConfig> {
+        let document: serde_json::Value = serde_json::from_slice(text).ok()?;
+        let collector = serde_json::from_value(document.get("collector")?.clone()).ok();
+        let config = Self { collector, ..Self::default() };
+        config.check().ok()?;
+        config.collector
+    }
+
     /// The policy with `fail` written into every profile that does not decide it.
     pub fn effective_policy(&self) -> Policy {
         let mut policy = self.policy.clone();
         if self.fail == Fail::Open {
             policy.profiles.entry(DEFAULT_PROFILE.into()).or_default();
             for profile in policy.profiles.values_mut() {
-                profile.on_gap.request.entry(GapReason::DetectorError).or_insert(GapAction::Tag);
+                let GapPolicy { request, response } = &mut profile.on_gap;
+                request.entry(GapReason::DetectorError).or_insert(GapAction::Tag);
+                response.entry(GapReason::DetectorError).or_insert(GapAction::Tag);
             }
         }
         policy

@@ -28,7 +28,7 @@ use crate::{
     event::{self, Event, EventId, Latency, Receipts},
     finding::Finding,
     http::{self, Headers},
-    policy::{AcceptEncoding, Profile},
+    policy::{AcceptEncoding, Mode, Profile},
     receipt::{Gap, GapReason, Receipt},
     span::Span,
     step::{Body, HeaderEdit, Reply, Step, Steps, Time},
@@ -338,7 +338,12 @@ impl Exchange {
     }
 
     fn hold_headers(&mut self, direction: Direction, steps: &mut Steps) {
-        match (self.header_hold, self.without_header_hold, direction) {
+        // Watching refuses nothing.
+        let without_header_hold = match self.profile().mode {
+            Mode::Enforce => self.without_header_hold,
+            Mode::Monitor => WithoutHeaderHold::HeadersFirst,
+        };
+        match (self.header_hold, without_header_hold, direction) {
             (HeaderHold::Works, ..) | (HeaderHold::Unproven, _, Direction::Request) => steps.push(Step::Hold),
             (HeaderHold::Unproven, _, Direction::Response) => self.release_headers_first(direction, steps),
             (HeaderHold::Missing, WithoutHeaderHold::Refuse, Direction::Request) => {

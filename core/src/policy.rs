@@ -237,7 +237,7 @@ impl Policy {
 
     /// The first route that matches a request.
     pub(crate) fn route(&self, headers: &Headers<'_>) -> Option<&Route> {
-        self.routes.iter().find(|route| route.matches.matches(headers))
+        self.routes.iter().find(|route| route.matches.matches(headers, route.guard))
     }
 }
 
@@ -259,12 +259,19 @@ impl RouteMatch {
         Ok(())
     }
 
-    fn matches(&self, headers: &Headers<'_>) -> bool {
+    /// A route that guards takes a path in every spelling that some server might read as it; a route that lets pass
+    /// takes only one that reads as it in any case.
+    fn matches(&self, headers: &Headers<'_>, guard: bool) -> bool {
         let path = headers.value(":path").unwrap_or_default();
         let path = path.split(|b| *b == b'?').next().unwrap_or_default();
         let host = headers.value(":authority").or_else(|| headers.value("host")).unwrap_or_default();
         let method = headers.value(":method").unwrap_or_default();
-        self.path.as_deref().is_none_or(|pattern| path_matches(pattern, path))
+        let path_fits = |pattern: &str| {
+            let as_sent = path_matches(pattern, path);
+            let as_read = || path_matches(&pattern.to_ascii_lowercase(), &plain_path(path));
+            if guard { as_sent || as_read() } else { as_sent && as_read() }
+        };
+        self.path.as_deref().is_none_or(path_fits)
             && self.host.as_deref().is_none_or(|pattern| host_matches(pattern, host))
             && (self.methods.is_empty()
                 || self.methods.iter().any(|m| method.eq_ignore_ascii_case(m.as_bytes())))
@@ -276,6 +283,38 @@ fn path_matches(pattern: &str, path: &[u8]) -> bool {
         Some(prefix) => path.starts_with(prefix.as_bytes()),
         None => path == pattern.as_bytes(),
     }
+}
+
+/// A path as the most generous server reads it: percent signs resolved, in lower case, one slash for many, no dots.
+fn plain_path(path: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let [byte, after @ ..] = rest {
+        let digits = after.first_chunk::<2>().filter(|_| *byte == b'%').and_then(|[high, low]| {
+            Some(char::from(*high).to_digit(16)? << 4 | char::from(*low).to_digit(16)?)
+        });
+        let (byte, used) = digits.map_or((*byte, 0), |value| (value as u8, 2));
+        decoded.push(if byte == b'\\' { b'/' } else { byte.to_ascii_lowercase() });
+        rest = after.get(used..).unwrap_or_default();
+    }
+    let mut plain: Vec<&[u8]> = Vec::new();
+    for part in decoded.split(|b| *b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(plain.pop()),
+            // Some servers strip parameters of a path segment.
+            part => plain.push(part.split(|b| *b == b';').next().unwrap_or_default()),
+        }
+    }
+    let mut out = Vec::with_capacity(decoded.len() + 1);
+    for part in plain {
+        out.push(b'/');
+        out.extend_from_slice(part);
+    }
+    if decoded.ends_with(b"/") || out.is_empty() {
+        out.push(b'/');
+    }
+    out
 }
 
 fn host_matches(pattern: &str, host: &[u8]) -> bool {
@@ -364,10 +403,12 @@ impl Thresholds {
 }
 
 /// In a request, what a sender can choose in order to hide text is refused; what an honest sender cannot help
-/// is marked. A response is never refused for a gap unless policy asks for it.
+/// is marked. A response is never refused for what could not be read unless policy asks for it.
 const fn builtin_gap_action(direction: Direction, reason: GapReason) -> GapAction {
     match (direction, reason) {
         (_, GapReason::NotGuarded) => GapAction::Allow,
+        // What `fail: closed` means; `fail: open` writes `tag` here.
+        (_, GapReason::DetectorError) => GapAction::Block,
         (
             Direction::Request,
             GapReason::Encoding
@@ -375,7 +416,6 @@ const fn builtin_gap_action(direction: Direction, reason: GapReason) -> GapActio
             | GapReason::Depth
             | GapReason::Budget
             | GapReason::Unparsable
-            | GapReason::DetectorError
             | GapReason::Stream,
         ) => GapAction::Block,
         _ => GapAction::Tag,
@@ -402,4 +442,44 @@ fn default_profile_name() -> String {
 
 const fn yes() -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, path: &str, guarded: bool, exempt: bool) {
+        let matches = RouteMatch { path: Some(pattern.into()), ..RouteMatch::default() };
+        let headers: Headers<'_> = [(&b":path"[..], path.as_bytes())].into_iter().collect();
+        assert_eq!(matches.matches(&headers, true), guarded, "guard {pattern} {path}");
+        assert_eq!(matches.matches(&headers, false), exempt, "let pass {pattern} {path}");
+    }
+
+    #[test]
+    fn a_guarded_path_is_guarded_in_every_spelling() {
+        for path in ["/v1/chat?x=1", "/v1/a/../chat"] {
+            check("/v1/*", path, true, true);
+        }
+        for path in [
+            "//v1/chat",
+            "/%761/chat",
+            "/x/../v1/chat",
+            "/V1/chat",
+            "/.//v1/chat",
+            "/\\v1/chat",
+            "/v1;a=b/chat",
+        ] {
+            check("/v1/*", path, true, false);
+        }
+        check("/v1/*", "/v2/chat", false, false);
+        check("/v1/chat", "/v1/chat", true, true);
+        check("/v1/chat", "/v1/chats", false, false);
+    }
+
+    #[test]
+    fn a_path_that_only_begins_as_an_exempt_one_is_not_exempt() {
+        check("/v1/files*", "/v1/files/../chat/completions", true, false);
+        check("/v1/files*", "/v1/files/%2e%2e/chat/completions", true, false);
+    }
 }

@@ -31,9 +31,9 @@ pub enum GapReason {
     Audio,
     /// Conversation that the provider keeps and this exchange only refers to.
     HistoryNotVisible,
-    /// An event of a stream whose shape is not known.
+    /// An event of a stream that cannot be read.
     UnknownEvent,
-    /// A body that is sent piece by piece while it is made, and that is not read yet.
+    /// A stream in a framing that no reader exists for.
     Stream,
     /// The connection became something else than HTTP.
     Upgrade,

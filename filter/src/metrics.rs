@@ -14,6 +14,7 @@ struct Metric(Option<u32>);
 pub(crate) struct Metrics {
     requests: [Metric; Action::ALL.len()],
     verdicts: [Metric; Verdict::ALL.len()],
+    /// By family; those that are no attacks stay undefined.
     attacks: [Metric; Family::ALL.len()],
     cards: Metric,
     gaps: [Metric; GapReason::ALL.len()],
@@ -39,8 +40,10 @@ impl Metrics {
             requests: Action::ALL
                 .map(|a| counter(&format!("requests_total.layer.filter.status.{}", a.name()))),
             verdicts: Verdict::ALL.map(|v| counter(&format!("verdicts_total.verdict.{}", v.name()))),
-            attacks: Family::ALL
-                .map(|f| counter(&format!("injection_attempts_total.injection_type.{}", f.name()))),
+            attacks: Family::ALL.map(|f| match f.is_attack() {
+                true => counter(&format!("injection_attempts_total.injection_type.{}", f.name())),
+                false => Metric(None),
+            }),
             cards: counter("pii_detections_total.entity_type.card"),
             gaps: GapReason::ALL.map(|g| counter(&format!("gaps_total.reason.{}", g.name()))),
             scanned: counter("body_bytes_total.coverage.scanned"),

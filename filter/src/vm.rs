@@ -86,11 +86,11 @@ impl Vm {
     /// `None` only if the rules of this very build do not compile.
     pub(crate) fn configure(&mut self, text: HostResult<Vec<u8>>) -> Option<Rc<Active>> {
         let plugin = plugin_key();
-        let loaded = text
-            .map_err(|error| LoadError::Other(format!("could not be read: {error}")))
-            .and_then(|text| Ok((self.load(&text)?, text)));
+        let text = text.map_err(|error| LoadError::Other(format!("could not be read: {error}")));
+        let loaded = text.as_ref().map_err(LoadError::copy).and_then(|text| self.load(text));
+        let text = text.unwrap_or_default();
         match loaded {
-            Ok((active, text)) => {
+            Ok(active) => {
                 let active = Rc::new(active);
                 self.last_good.insert(plugin.clone(), Rc::clone(&active));
                 if let Err(error) = host::set_shared_data(&plugin, &text) {
@@ -104,17 +104,17 @@ impl Vm {
             Err(error) => {
                 self.metrics.config_error();
                 host::log(LogLevel::Critical, &format!("configuration refused: {error}"));
-                self.fall_back(&plugin, &error.to_string()).map(Rc::new)
+                self.fall_back(&plugin, &text, &error.to_string()).map(Rc::new)
             }
         }
     }
 
-    fn fall_back(&mut self, plugin: &str, error: &str) -> Option<Active> {
+    fn fall_back(&mut self, plugin: &str, text: &[u8], error: &str) -> Option<Active> {
         let (found, which) = match self.last_good.get(plugin) {
             Some(good) => (Some(good.copy()), "the last good configuration stays"),
             None => match host::shared_data(plugin).and_then(|text| self.load(&text).ok()) {
                 Some(good) => (Some(good), "the last good configuration stays"),
-                None => (self.load(b"").ok(), "the built-in policy is used"),
+                None => (self.load_builtin(text), "the built-in policy is used"),
             },
         };
         host::log(LogLevel::Critical, which);
@@ -133,6 +133,12 @@ impl Vm {
             collector: config.collector,
             degraded: None,
         })
+    }
+
+    /// The built-in policy; events go where the refused configuration wanted them, if that part of it can be read.
+    fn load_builtin(&mut self, refused: &[u8]) -> Option<Active> {
+        let builtin = self.load(b"").ok()?;
+        Some(Active { collector: PluginConfig::salvage_collector(refused), ..builtin })
     }
 
     /// Compiled once and shared by every configuration of this VM.
@@ -160,6 +166,12 @@ impl Active {
 enum LoadError {
     Config(ConfigError),
     Other(String),
+}
+
+impl LoadError {
+    fn copy(&self) -> Self {
+        Self::Other(self.to_string())
+    }
 }
 
 impl std::fmt::Display for LoadError {

@@ -20,9 +20,13 @@ fn key(parent: Place, key: &str, _: Direction) -> Place {
         (Place::Block, "content") => Place::Content,
         (Place::Block, "thinking" | "title" | "context") => Place::Text,
         (Place::Block, "source") => Place::Media(GapReason::Image),
-        (Place::Media(reason), "url" | "file_id") => Place::Reference(reason),
+        (Place::Media(GapReason::Image), "url" | "file_id") => Place::Reference(GapReason::Image),
         (Place::Media(reason), "data") => Place::Media(reason),
+        // Thinking that is signed, or encrypted as a whole.
         (Place::Block, "signature" | "data") => Place::Media(GapReason::BinaryPart),
+        // A batch of messages.
+        (Place::Root, "requests") => Place::Root,
+        (Place::Rpc, "system") => Place::On(Channel::System),
         _ => Place::Other,
     }
 }

@@ -17,6 +17,8 @@ fn key(parent: Place, key: &str, _: Direction) -> Place {
         (Place::Block, "audio") => Place::Media(GapReason::Audio),
         (Place::Block, "document") => Place::On(Channel::Document),
         (Place::Block, "video") => Place::Media(GapReason::BinaryPart),
+        (Place::Root, "inputimage") => Place::Media(GapReason::Image),
+        (_, "s3location") => Place::Reference(GapReason::BinaryPart),
         (Place::Media(reason), "source") => Place::Media(reason),
         // Wherever a key says that bytes follow.
         (Place::Media(reason), "bytes") => Place::Media(reason),

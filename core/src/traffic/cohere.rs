@@ -13,6 +13,7 @@ fn key(parent: Place, key: &str, direction: Direction) -> Place {
         (Place::Block, "message") if direction == Direction::Response => Place::Message,
         (Place::Root, "chat_history") => Place::Messages,
         (Place::Root, "preamble") => Place::On(Channel::System),
+        (Place::Root, "tool_calls") => Place::On(Channel::ToolArguments),
         (Place::Root, "tool_results") => Place::On(Channel::ToolResult),
         (Place::Root, "conversation_id") => Place::History,
         // A turn of the history.

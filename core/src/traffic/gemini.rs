@@ -10,6 +10,7 @@ pub(super) const SHAPE: Shape = Shape { key, role, block_type };
 fn key(parent: Place, key: &str, _: Direction) -> Place {
     match (parent, key) {
         (Place::Root, "contents" | "candidates") => Place::Messages,
+        (Place::Root, "generatecontentrequest") => Place::Root,
         (Place::Root, "systeminstruction" | "system_instruction") => Place::On(Channel::System),
         (Place::Root, "toolconfig" | "tool_config") => Place::On(Channel::ToolDefinition),
         (Place::Root, "cachedcontent" | "cached_content") => Place::History,

@@ -7,9 +7,11 @@ use crate::{action::Direction, receipt::GapReason};
 
 pub(super) const SHAPE: Shape = Shape { key, role, block_type };
 
-fn key(parent: Place, key: &str, _: Direction) -> Place {
+fn key(parent: Place, key: &str, direction: Direction) -> Place {
     match (parent, key) {
         (Place::Root, "message") => Place::Messages,
+        // The ids of the tokens of earlier turns.
+        (Place::Root, "context") if direction == Direction::Request => Place::History,
         (Place::Root, "template") => Place::On(Channel::System),
         (Place::Root, "response" | "thinking") => Place::Text,
         (Place::Root | Place::Message, "images") => Place::Media(GapReason::Image),

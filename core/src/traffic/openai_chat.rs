@@ -23,12 +23,17 @@ fn key(parent: Place, key: &str, direction: Direction) -> Place {
         (Place::Message, "audio") => Place::Media(GapReason::Audio),
         (Place::Block, "type") => Place::BlockType,
         (Place::Block, "text" | "refusal") => Place::Text,
-        (Place::Block, "image_url") => Place::Reference(GapReason::Image),
+        // Wherever it stands: parts of messages, of inputs, and of what tools gave back.
+        (_, "image_url") => Place::Reference(GapReason::Image),
         (Place::Block, "input_audio") => Place::Media(GapReason::Audio),
-        (Place::Block, "file" | "image_file") => Place::Reference(GapReason::BinaryPart),
+        (Place::Block, "image_file") => Place::Reference(GapReason::Image),
+        (Place::Block, "file") => Place::Reference(GapReason::BinaryPart),
+        (Place::Root | Place::Message, "attachments") => Place::Reference(GapReason::BinaryPart),
+        // Of a run of an assistant.
+        (Place::Root, "tool_outputs") => Place::On(Channel::ToolResult),
         (Place::Reference(reason), "url" | "file_data" | "file_id") => Place::Reference(reason),
         (Place::Media(reason), "data") => Place::Media(reason),
-        (Place::Media(reason), "id") => Place::Reference(reason),
+        (Place::Media(GapReason::Audio), "id") => Place::Reference(GapReason::Audio),
         // `detail`, `format`, `transcript` and the like beside the media itself are words.
         _ => Place::Other,
     }

@@ -15,8 +15,12 @@ fn key(parent: Place, key: &str, _: Direction) -> Place {
         // Items that are no messages: calls of tools, what came of them, and summaries of reasoning.
         (Place::Message, "arguments" | "input" | "action") => Place::On(Channel::ToolArguments),
         (Place::Message, "output" | "results" | "outputs") => Place::On(Channel::ToolResult),
+        (Place::Message, "tools") => Place::On(Channel::ToolDefinition),
         (Place::Message, "summary") => Place::Content,
-        (Place::Message, "encrypted_content") => Place::Media(GapReason::HistoryNotVisible),
+        (Place::History | Place::Text, "id") => Place::History,
+        (Place::Message | Place::Block, "encrypted_content") => {
+            Place::Reference(GapReason::HistoryNotVisible)
+        }
         (Place::Message, "result") => Place::Media(GapReason::Image),
         (Place::Block, "file_data" | "file_id" | "file_url") => Place::Reference(GapReason::BinaryPart),
         _ => Place::Other,

@@ -4,13 +4,15 @@
 use sentinel_model::Channel;
 
 use super::walk::{Place, Shape};
-use crate::action::Direction;
+use crate::{action::Direction, receipt::GapReason};
 
 pub(super) const SHAPE: Shape = Shape { key, role, block_type };
 
 fn key(parent: Place, key: &str, _: Direction) -> Place {
     match (parent, key) {
         (Place::Root, "prompt" | "suffix" | "query" | "texts" | "text") => Place::Text,
+        (Place::Root, "inputs") => Place::Messages,
+        (_, "b64_json") => Place::Media(GapReason::Image),
         (Place::Root, "documents") => Place::On(Channel::Document),
         // A choice of a completion.
         (Place::Message, "text") => Place::Text,

@@ -129,7 +129,7 @@ impl Walk<'_> {
             Token::ObjectEnd | Token::ArrayEnd => self.close(),
             Token::Key(span) => self.key(span),
             Token::String(span) => self.string(span),
-            Token::Number(span) => self.push(self.next, span, Form::JsonNumber, 0),
+            Token::Number(span) => self.number(span),
             Token::Word => {}
         }
     }
@@ -176,6 +176,16 @@ impl Walk<'_> {
         self.push(place, span, Form::JsonString, 1);
     }
 
+    fn number(&mut self, span: Span) {
+        // Where text may stand, numbers are the ids of tokens: text that only the model can read.
+        match self.next {
+            Place::Text | Place::Messages => self.out.gaps.push(Gap::new(GapReason::BinaryPart, span)),
+            Place::History => self.out.gaps.push(Gap::new(GapReason::HistoryNotVisible, span)),
+            _ => {}
+        }
+        self.push(self.next, span, Form::JsonNumber, 0);
+    }
+
     fn string(&mut self, span: Span) {
         let value = self.text.get(span.range()).unwrap_or("");
         match self.next {
@@ -218,7 +228,7 @@ impl Walk<'_> {
         }
         let mut inner = View::default();
         inner.append_plain(raw, span.start, depth);
-        if !inner.text().trim_start().starts_with(['{', '[']) {
+        if !inner.text().trim_start().starts_with(['{', '[', '"']) {
             return false;
         }
         let mut leaves = Vec::new();
@@ -342,16 +352,18 @@ fn carries_media(value: &str) -> bool {
 
 fn is_data_url(value: &str) -> bool {
     let is_labelled = value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
-    is_labelled && value.contains(',') && !value.contains(char::is_whitespace) && !value.contains("\\n")
+    let parts = value.split_once(',').filter(|_| is_labelled);
+    parts.is_some_and(|(label, data)| label.to_ascii_lowercase().ends_with(";base64") && is_base64(data))
 }
 
-/// Letters of base64 and nothing else; a slash may be escaped.
+/// Letters of base64 and nothing else; a slash may be escaped. The alphabet for URLs is left out: it has a hyphen, and
+/// so words with hyphens between them would pass as base64.
 fn is_base64(value: &str) -> bool {
     let mut bytes = value.bytes();
     while let Some(byte) = bytes.next() {
         let fits = match byte {
             b'\\' => bytes.next() == Some(b'/'),
-            _ => byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'='),
+            _ => byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='),
         };
         if !fits {
             return false;
