@@ -48,6 +48,7 @@ pub(crate) struct Stream {
     edits: Vec<Edit>,
     placeholders: mask::Placeholders,
     hits: Vec<Hit>,
+    /// The first gap of each reason.
     gaps: Vec<Gap>,
     receipt: Receipt,
     decision: Decision,
@@ -107,7 +108,7 @@ impl Stream {
         }
         if !end && self.held.len() - self.judged > profile.limits.body_bytes as usize {
             // One event that never ends: give it up as it is, as a gap that policy may refuse.
-            self.give_up(profile);
+            self.give_up(engine, profile);
         }
         if end {
             if self.held.len() > self.judged {
@@ -177,9 +178,8 @@ impl Stream {
             event.gaps.push(Gap::new(GapReason::Budget, Span::whole(end - start)));
         }
         self.receipt.append(&Receipt::account(end - start, &scanned, event.gaps.clone()));
-        self.gaps.extend(event.gaps.into_iter().map(|gap| gap.shifted(at)));
         self.edits.extend(masks);
-        self.conclude(engine, profile, new_hits);
+        self.conclude(engine, profile, new_hits, &event.gaps);
     }
 
     /// Segments that stand by themselves.
@@ -273,8 +273,10 @@ impl Stream {
         mask::edits(&self.held, self.base, &decision.masks, &mut self.placeholders)
     }
 
-    /// Everything found so far decides, as it would in a body that came whole.
-    fn conclude(&mut self, engine: &Engine, profile: &Profile, new_hits: Vec<Hit>) {
+    /// Everything found so far decides, as it would in a body that came whole. Gaps count by their reasons, each once,
+    /// so that a stream without end costs the same for every event.
+    fn conclude(&mut self, engine: &Engine, profile: &Profile, new_hits: Vec<Hit>, new_gaps: &[Gap]) {
+        let mut is_news = !new_hits.is_empty();
         for hit in new_hits {
             let same = |known: &Hit| {
                 known.rule == hit.rule && known.channel == hit.channel && known.span.overlaps(hit.span)
@@ -283,13 +285,26 @@ impl Stream {
             let known = self.hits.iter().position(same);
             match known.and_then(|idx| self.hits.get_mut(idx)) {
                 Some(known) => known.span.end = known.span.end.max(hit.span.end),
-                None if is_full => self.gaps.push(Gap::new(GapReason::Budget, hit.span)),
+                None if is_full => is_news |= self.note_gap(Gap::new(GapReason::Budget, hit.span)),
                 None => self.hits.push(hit),
             }
         }
-        let all = Extraction { segments: Vec::new(), gaps: core::mem::take(&mut self.gaps) };
-        self.decision = decide(profile, self.direction, engine.rules(), &self.hits, &all);
-        self.gaps = all.gaps;
+        for gap in new_gaps {
+            is_news |= self.note_gap(*gap);
+        }
+        if is_news {
+            let all = Extraction { segments: Vec::new(), gaps: self.gaps.clone() };
+            self.decision = decide(profile, self.direction, engine.rules(), &self.hits, &all);
+        }
+    }
+
+    /// Whether a gap of that reason is new.
+    fn note_gap(&mut self, gap: Gap) -> bool {
+        let is_new = !self.gaps.iter().any(|known| known.reason == gap.reason);
+        if is_new {
+            self.gaps.push(gap);
+        }
+        is_new
     }
 
     /// The stream is over: what was open is settled.
@@ -305,25 +320,20 @@ impl Stream {
             new_hits.extend(hits);
         }
         if !new_hits.is_empty() {
-            self.conclude(engine, profile, new_hits);
+            self.conclude(engine, profile, new_hits, &[]);
         }
     }
 
-    fn give_up(&mut self, profile: &Profile) {
+    fn give_up(&mut self, engine: &Engine, profile: &Profile) {
         let len = self.held.len() - self.judged;
         let at = self.base.saturating_add(self.judged as u32);
         let gap = Gap::new(GapReason::Size, Span { start: at, end: at.saturating_add(len as u32) });
         self.receipt.append(&Receipt::unscanned(GapReason::Size, len));
-        self.gaps.push(gap);
         self.judged = self.held.len();
         self.ends.push(self.judged);
         self.frames = Frames::new(self.framing);
         self.frames.skip(self.judged);
-        let all = Extraction { segments: Vec::new(), gaps: Vec::from([gap]) };
-        let decision = decide(profile, self.direction, &[], &[], &all);
-        if decision.action == Action::Block {
-            self.decision = decision;
-        }
+        self.conclude(engine, profile, Vec::new(), &[gap]);
     }
 
     /// Takes the judged events off the front that nothing holds back any more.
