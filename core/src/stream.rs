@@ -42,7 +42,6 @@ pub(crate) struct Stream {
     ends: Vec<usize>,
     /// Offset of `held` in the stream.
     base: u32,
-    /// What a model's reader sees as one text, by channel.
     windows: Vec<Window>,
     /// Replacements in `held`, in order.
     edits: Vec<Edit>,
@@ -54,10 +53,13 @@ pub(crate) struct Stream {
     decision: Decision,
 }
 
-/// The text of one channel: what was released, and the segments that are still held.
+/// What is read as one text: the channel, and which of several answers side by side.
+type Lane = (Channel, u32);
+
+/// The text of one lane: what was released, and the segments that are still held.
 #[derive(Debug)]
 struct Window {
-    channel: Channel,
+    lane: Lane,
     context: String,
     /// Spans are offsets in the stream.
     segments: Vec<Segment>,
@@ -161,17 +163,17 @@ impl Stream {
         let scanned: Vec<Span> = event.segments.iter().map(|segment| segment.span).collect();
         let texts: Vec<Segment> =
             event.segments.iter().filter(|s| s.is_text).map(|segment| segment.shifted(at)).collect();
-        let mut touched: Vec<Channel> = texts.iter().map(|segment| segment.channel).collect();
+        let mut touched: Vec<Lane> = texts.iter().map(lane_of).collect();
         touched.sort_unstable();
         touched.dedup();
         for segment in texts {
-            self.window(segment.channel).segments.push(segment);
+            self.window(lane_of(&segment)).segments.push(segment);
         }
         let mut masks = Vec::new();
         masks.extend(self.masks(profile, engine, &new_hits, &shifted(alone, at)));
-        for channel in touched {
-            let hits = self.judge_window(engine, channel, false, &mut budget);
-            masks.extend(self.window_masks(profile, engine, channel, &hits));
+        for lane in touched {
+            let hits = self.judge_window(engine, lane, false, &mut budget);
+            masks.extend(self.window_masks(profile, engine, lane, &hits));
             new_hits.extend(hits);
         }
         if budget.is_spent() {
@@ -201,17 +203,11 @@ impl Stream {
         }
     }
 
-    /// The text of one channel, with what came before. Answers hits that are new and will not change any more.
-    fn judge_window(
-        &mut self,
-        engine: &Engine,
-        channel: Channel,
-        is_final: bool,
-        budget: &mut Budget,
-    ) -> Vec<Hit> {
-        let (mut view, _) = self.view_of(channel);
-        let hits = look(engine, &mut view, channel, 0, budget);
-        let window = self.window(channel);
+    /// The text of one lane, with what came before. Answers hits that are new and will not change any more.
+    fn judge_window(&mut self, engine: &Engine, lane: Lane, is_final: bool, budget: &mut Budget) -> Vec<Hit> {
+        let (mut view, _) = self.view_of(lane);
+        let hits = look(engine, &mut view, lane.0, 0, budget);
+        let window = self.window(lane);
         let end = window.segments.last().map_or(window.judged, |segment| segment.span.end);
         let is_open = |hit: &Hit| hit.span.end == end && !is_final;
         let open_hits = hits.iter().filter(|hit| is_open(hit)).map(|hit| hit.span.start).min();
@@ -223,10 +219,10 @@ impl Stream {
             .collect()
     }
 
-    /// Context and held segments of a channel as one view, and where in it each segment begins.
-    fn view_of(&mut self, channel: Channel) -> (View, Vec<usize>) {
+    /// Context and held segments of a lane as one view, and where in it each segment begins.
+    fn view_of(&mut self, lane: Lane) -> (View, Vec<usize>) {
         let base = self.base;
-        let idx = self.window_idx(channel);
+        let idx = self.window_idx(lane);
         let mut view = View::default();
         let mut starts = Vec::new();
         let Some(window) = self.windows.get(idx) else { return (view, starts) };
@@ -240,17 +236,11 @@ impl Stream {
         (view, starts)
     }
 
-    fn window_masks(
-        &mut self,
-        profile: &Profile,
-        engine: &Engine,
-        channel: Channel,
-        hits: &[Hit],
-    ) -> Vec<Edit> {
+    fn window_masks(&mut self, profile: &Profile, engine: &Engine, lane: Lane, hits: &[Hit]) -> Vec<Edit> {
         if hits.is_empty() {
             return Vec::new();
         }
-        let mut segments = self.window(channel).segments.clone();
+        let mut segments = self.window(lane).segments.clone();
         let n_segments = segments.len();
         for (idx, segment) in segments.iter_mut().enumerate() {
             segment.next = (idx + 1 < n_segments).then_some(idx as u32 + 1);
@@ -309,13 +299,13 @@ impl Stream {
 
     /// The stream is over: what was open is settled.
     fn close(&mut self, engine: &Engine, profile: &Profile) {
-        let channels: Vec<Channel> =
-            self.windows.iter().filter(|window| window.open.is_some()).map(|window| window.channel).collect();
+        let open = self.windows.iter().filter(|window| window.open.is_some());
+        let lanes: Vec<Lane> = open.map(|window| window.lane).collect();
         let mut new_hits = Vec::new();
-        for channel in channels {
+        for lane in lanes {
             let mut budget = Budget::for_bytes(CONTEXT_BYTES);
-            let hits = self.judge_window(engine, channel, true, &mut budget);
-            let masks = self.window_masks(profile, engine, channel, &hits);
+            let hits = self.judge_window(engine, lane, true, &mut budget);
+            let masks = self.window_masks(profile, engine, lane, &hits);
             self.edits.extend(masks);
             new_hits.extend(hits);
         }
@@ -345,8 +335,8 @@ impl Stream {
             return Vec::new();
         };
         let released = self.base.saturating_add(len as u32);
-        for channel in self.windows.iter().map(|window| window.channel).collect::<Vec<_>>() {
-            self.move_to_context(channel, released);
+        for lane in self.windows.iter().map(|window| window.lane).collect::<Vec<_>>() {
+            self.move_to_context(lane, released);
         }
         let local = |edit: &Edit| Edit {
             span: Span { start: edit.span.start - self.base, end: edit.span.end - self.base },
@@ -367,9 +357,9 @@ impl Stream {
     }
 
     /// Segments that leave become context: the end of their text is remembered, folded.
-    fn move_to_context(&mut self, channel: Channel, released: u32) {
-        let (view, starts) = self.view_of(channel);
-        let window = self.window(channel);
+    fn move_to_context(&mut self, lane: Lane, released: u32) {
+        let (view, starts) = self.view_of(lane);
+        let window = self.window(lane);
         let n_left = window.segments.partition_point(|segment| segment.span.start < released);
         if n_left == 0 {
             return;
@@ -382,18 +372,18 @@ impl Stream {
         window.segments.drain(..n_left);
     }
 
-    fn window(&mut self, channel: Channel) -> &mut Window {
-        let idx = self.window_idx(channel);
+    fn window(&mut self, lane: Lane) -> &mut Window {
+        let idx = self.window_idx(lane);
         #[expect(clippy::indexing_slicing, reason = "window_idx answers an index that exists")]
         &mut self.windows[idx]
     }
 
-    fn window_idx(&mut self, channel: Channel) -> usize {
-        match self.windows.iter().position(|window| window.channel == channel) {
+    fn window_idx(&mut self, lane: Lane) -> usize {
+        match self.windows.iter().position(|window| window.lane == lane) {
             Some(idx) => idx,
             None => {
                 let (context, segments) = (String::new(), Vec::new());
-                self.windows.push(Window { channel, context, segments, judged: 0, open: None });
+                self.windows.push(Window { lane, context, segments, judged: 0, open: None });
                 self.windows.len() - 1
             }
         }
@@ -435,6 +425,10 @@ fn open_digits(view: &View) -> Option<u32> {
     }
     let start = group.or(start)?;
     Some(view.source(start, start + 1).start)
+}
+
+fn lane_of(segment: &Segment) -> Lane {
+    (segment.channel, segment.choice)
 }
 
 fn shifted(mut extraction: Extraction, by: u32) -> Extraction {

@@ -110,6 +110,8 @@ pub(crate) struct Segment {
     pub(crate) next: Option<u32>,
     /// Some segment before this one has it as its `next`.
     pub(crate) continues: bool,
+    /// Which of several answers side by side the text belongs to.
+    pub(crate) choice: u32,
 }
 
 impl Segment {
@@ -121,7 +123,17 @@ impl Segment {
     /// Text that stands by itself.
     pub(crate) fn plain(channel: Channel, span: Span) -> Self {
         let (settled, is_text) = (true, true);
-        Self { channel, settled, is_text, span, form: Form::Text, depth: 0, next: None, continues: false }
+        Self {
+            channel,
+            settled,
+            is_text,
+            span,
+            form: Form::Text,
+            depth: 0,
+            next: None,
+            continues: false,
+            choice: 0,
+        }
     }
 }
 

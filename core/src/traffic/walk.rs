@@ -20,6 +20,9 @@ use crate::{
     text::View,
 };
 
+/// Answers side by side that are told apart; further ones count as one.
+const CHOICES_MAX: u32 = 15;
+
 /// JSON in a string in JSON … is followed this deep. What lies deeper is read as text.
 const STRINGIFIED_DEPTH_MAX: u8 = 3;
 
@@ -84,6 +87,7 @@ pub(super) fn walk(
         shapes,
         mode,
         is_partial: false,
+        is_index: false,
         out: Extraction::default(),
         places: Vec::new(),
         next: Place::Root,
@@ -104,6 +108,8 @@ struct Walk<'a> {
     mode: Mode,
     /// The last key announces a piece of JSON that goes on in later events.
     is_partial: bool,
+    /// The last key announces the number of a choice.
+    is_index: bool,
     out: Extraction,
     places: Vec<Place>,
     /// The place of the value that comes next.
@@ -120,6 +126,7 @@ struct Scope {
     first_segment: usize,
     is_message: bool,
     channel: Option<Channel>,
+    choice: Option<u32>,
 }
 
 impl Walk<'_> {
@@ -149,6 +156,7 @@ impl Walk<'_> {
                 first_segment: self.out.segments.len(),
                 is_message: place == Place::Message,
                 channel: None,
+                choice: None,
             });
         }
     }
@@ -170,6 +178,7 @@ impl Walk<'_> {
         let places = self.shapes.iter().map(|shape| (shape.key)(parent, &name, direction));
         let place = places.into_iter().find(|place| *place != Place::Other).unwrap_or(Place::Other);
         self.next = place;
+        self.is_index = name == "index" && parent == Place::Message;
         self.is_partial = self.mode == Mode::Stream && matches!(&*name, "arguments" | "partial_json");
         // Keys carry text of the sender's choosing, too.
         let place = if matches!(place, Place::On(_)) { place } else { Place::Other };
@@ -182,6 +191,13 @@ impl Walk<'_> {
             Place::Text | Place::Messages => self.out.gaps.push(Gap::new(GapReason::BinaryPart, span)),
             Place::History => self.out.gaps.push(Gap::new(GapReason::HistoryNotVisible, span)),
             _ => {}
+        }
+        if self.is_index {
+            let choice = self.text.get(span.range()).and_then(|digits| digits.parse::<u32>().ok());
+            let choice = choice.map(|choice| choice.min(CHOICES_MAX));
+            if let Some(scope) = self.scopes.last_mut() {
+                scope.choice = choice;
+            }
         }
         self.push(self.next, span, Form::JsonNumber, 0);
     }
@@ -268,6 +284,7 @@ impl Walk<'_> {
             depth,
             next: None,
             continues: false,
+            choice: 0,
         });
     }
 
@@ -299,6 +316,10 @@ impl Walk<'_> {
 
     /// The scope has closed: what stands in it gets its channel, and its texts are joined.
     fn settle(&mut self, scope: &Scope) {
+        if let Some(choice) = scope.choice {
+            let within = self.out.segments.iter_mut().skip(scope.first_segment);
+            within.for_each(|segment| segment.choice = choice);
+        }
         let channel = match (scope.channel, scope.is_message) {
             (None, false) => return,
             (channel, _) => channel.unwrap_or_else(|| default_channel(self.direction)),
