@@ -589,9 +589,13 @@ fn name_of(bytes: &[u8]) -> String {
 
 /// Our own headers, sent by a client: the next hop must not take them for a verdict of ours.
 fn forged_headers(headers: &Headers<'_>) -> Vec<HeaderEdit> {
-    let ours = headers.iter().filter_map(|(name, _)| core::str::from_utf8(name).ok());
+    let is_ours = |name: &[u8]| {
+        name.get(..HEADER_PREFIX.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(HEADER_PREFIX.as_bytes()))
+    };
+    let ours = headers.iter().filter(|(name, _)| is_ours(name));
     let mut names: Vec<String> =
-        ours.map(str::to_ascii_lowercase).filter(|name| name.starts_with(HEADER_PREFIX)).collect();
+        ours.filter_map(|(name, _)| core::str::from_utf8(name).ok()).map(str::to_ascii_lowercase).collect();
     names.sort_unstable();
     names.dedup();
     names.into_iter().map(|name| HeaderEdit::Remove(name.into())).collect()
