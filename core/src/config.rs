@@ -141,12 +141,19 @@ impl PluginConfig {
         if !collector.path.starts_with('/') {
             return Err(("collector.path", format!("is {:?}, expected a path", collector.path)));
         }
+        if collector.token.len() < TOKEN_BYTES_MIN || !collector.token.bytes().all(|b| b.is_ascii_graphic()) {
+            let reason = "expected the token of the collector: at least 8 visible ASCII characters";
+            return Err(("collector.token", reason.to_string()));
+        }
         within("collector.batch", collector.batch, 1, 1000)?;
         within("collector.max_buffer", collector.max_buffer, 1, 100_000)?;
         within("collector.flush_ms", collector.flush_ms, 10, 60_000)?;
         within("collector.timeout_ms", collector.timeout_ms, 10, 60_000)
     }
 }
+
+/// The collector takes no shorter one.
+const TOKEN_BYTES_MIN: usize = 8;
 
 fn default_path() -> String {
     "/v1/events".into()

@@ -12,6 +12,7 @@ use sentinel_model::Channel;
 use crate::{
     action::{Action, Direction, Verdict},
     detect::{Hit, RuleInfo},
+    event::FINDINGS_LISTED_MAX,
     finding::Finding,
     policy::{Mode, Profile, RuleAction},
     receipt::{Gap, GapReason},
@@ -27,7 +28,11 @@ pub(crate) struct Decision {
     /// What enforcing would have done, where the mode held it back.
     pub(crate) would: Option<Action>,
     pub(crate) score: f32,
+    /// The strongest ones, so many of each rule; `findings_total` counts all.
     pub(crate) findings: Vec<Finding>,
+    pub(crate) findings_total: u32,
+    /// It is a gap that the block is for, and not what was found.
+    pub(crate) blocked_by_gap: bool,
     /// Spans to replace if the action is [`Action::Mask`].
     pub(crate) masks: Vec<Mask>,
     /// Gaps that policy did not simply allow.
@@ -87,7 +92,11 @@ pub(crate) fn decide(
             decision.verdict = decision.verdict.max(verdict);
             decision.score = decision.score.max(rule.score);
         }
-        decision.findings.push(used.finding(direction, moved));
+        decision.findings_total += 1;
+        let listed = decision.findings.iter().filter(|finding| finding.rule == rule.id).count();
+        if listed < LISTED_PER_RULE_MAX && decision.findings.len() < FINDINGS_LISTED_MAX {
+            decision.findings.push(used.finding(direction, moved));
+        }
     }
     for channel in Channel::ALL {
         let risk = 1.0 - calm.get(channel as usize).copied().unwrap_or(1.0);
@@ -101,10 +110,15 @@ pub(crate) fn decide(
             decision.verdict = decision.verdict.max(Verdict::Suspicious);
         }
     }
+    let by_findings = wanted;
     wanted = wanted.max(decision.weigh_gaps(profile, direction, &extraction.gaps));
+    decision.blocked_by_gap = wanted == Action::Block && by_findings < Action::Block;
     decision.act(profile.mode, wanted);
     decision
 }
+
+/// Enough of one rule to see where it hits, without hiding the others.
+const LISTED_PER_RULE_MAX: usize = 16;
 
 /// A hit whose rule this profile uses.
 struct Used<'a> {
@@ -176,6 +190,7 @@ impl Decision {
             verdict: Verdict::Incomplete,
             action: Action::Block,
             gaps: Vec::from([reason]),
+            blocked_by_gap: true,
             ..Self::default()
         }
     }

@@ -18,8 +18,8 @@ use crate::{
     traffic::{Extraction, Segment, default_channel},
 };
 
-/// Hits beyond this are not recorded one by one; the rest of the body becomes a `budget` gap.
-const HITS_MAX: usize = 1024;
+/// More hits than the largest body has room for, nearly: past this the rest of the body becomes a `budget` gap.
+const HITS_MAX: usize = 65_536;
 
 /// Steps of comparing words that one direction of an exchange may cost: so much in any case, and so much per byte.
 /// Benign text needs a hundredth of it; text made of nothing but anchors runs into it (`cargo xtask bench core`

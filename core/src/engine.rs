@@ -11,9 +11,9 @@ use crate::{
     finding::Finding,
     hash,
     policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile},
-    receipt::Receipt,
+    receipt::{GapReason, Receipt},
     span::Span,
-    traffic::{Format, extract},
+    traffic::{Extraction, Format, extract},
 };
 
 pub type EngineError = PolicyError;
@@ -45,6 +45,15 @@ pub struct Scan {
     pub receipt: Receipt,
 }
 
+impl Inspection {
+    /// A body that is not looked at.
+    fn unread(profile: &Profile, direction: Direction, reason: GapReason, bytes: usize) -> Self {
+        let receipt = Receipt::unscanned(reason, bytes);
+        let unread = Extraction { segments: Vec::new(), gaps: receipt.gaps.clone() };
+        Self { decision: decide(profile, direction, &[], &[], &unread), receipt }
+    }
+}
+
 impl Engine {
     /// Checks the policy against the rules that exist. `patterns` are shared, since they are large and the same
     /// for every policy of one process.
@@ -67,7 +76,11 @@ impl Engine {
 
     /// Judges one body by itself, as `sentinel scan` does.
     pub fn scan(&self, profile: &str, direction: Direction, format: Format, body: &[u8]) -> Option<Scan> {
-        let Inspection { decision, receipt } = self.inspect(self.profile(profile)?, direction, format, body);
+        let profile = self.profile(profile)?;
+        let Inspection { decision, receipt } = match body.len() > profile.limits.body_bytes as usize {
+            true => Inspection::unread(profile, direction, GapReason::Size, body.len()),
+            false => self.inspect(profile, direction, format, body),
+        };
         let Decision { verdict, action, score, findings, .. } = decision;
         Some(Scan { verdict, action, score, findings, receipt })
     }

@@ -181,6 +181,7 @@ impl Exchange {
         }
         self.meta.status = headers.text(":status").and_then(|status| status.parse().ok());
         self.response.begin(headers, now);
+        self.push_headers(forged_headers(headers), steps);
         if !self.is_guarded() || !self.profile().response.guard {
             return self.pass(Direction::Response, GapReason::NotGuarded, end, steps);
         }
@@ -262,8 +263,7 @@ impl Exchange {
             outcome.add(Direction::Response, decision);
         }
         let Outcome { decision, direction } = outcome;
-        let mut findings = decision.findings;
-        let findings_total = u32::try_from(findings.len()).unwrap_or(u32::MAX);
+        let (mut findings, findings_total) = (decision.findings, decision.findings_total);
         findings.truncate(event::FINDINGS_LISTED_MAX);
         Event {
             schema: event::SCHEMA.to_string(),
@@ -473,6 +473,8 @@ impl Exchange {
         let gaps = Vec::from([Gap::new(reason, Span::default())]);
         let unread = Extraction { segments: Vec::new(), gaps };
         let decision = decide(self.profile(), direction, &[], &[], &unread);
+        // Named even where no byte of it is forwarded.
+        self.side_mut(direction).receipt.forward_unscanned(reason, 0);
         if decision.action == Action::Block {
             let reply = reply::blocked(&decision, direction, self.meta.request_id.as_deref());
             self.note(direction, decision);
@@ -562,6 +564,7 @@ impl Outcome {
         ours.verdict = ours.verdict.max(next.verdict);
         ours.score = ours.score.max(next.score);
         ours.findings.extend(next.findings);
+        ours.findings_total += next.findings_total;
         ours.gaps.extend(next.gaps);
         ours.gaps.sort_unstable();
         ours.gaps.dedup();
@@ -587,12 +590,12 @@ fn name_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.get(..NAME_BYTES_MAX).unwrap_or(bytes)).into_owned()
 }
 
-/// Our own headers, sent by a client: the next hop must not take them for a verdict of ours.
+/// Our own headers, sent by a client or an upstream: nobody must take them for a verdict of ours.
 fn forged_headers(headers: &Headers<'_>) -> Vec<HeaderEdit> {
-    let is_ours = |name: &[u8]| {
-        name.get(..HEADER_PREFIX.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(HEADER_PREFIX.as_bytes()))
-    };
+    // Some servers take an underscore for a hyphen.
+    let same = |(a, b): (&u8, u8)| a.eq_ignore_ascii_case(&b) || (*a == b'_' && b == b'-');
+    let is_ours =
+        |name: &[u8]| name.len() >= HEADER_PREFIX.len() && name.iter().zip(HEADER_PREFIX.bytes()).all(same);
     let ours = headers.iter().filter(|(name, _)| is_ours(name));
     let mut names: Vec<String> =
         ours.filter_map(|(name, _)| core::str::from_utf8(name).ok()).map(str::to_ascii_lowercase).collect();
@@ -618,7 +621,7 @@ fn tag_headers(decision: &Decision) -> Vec<HeaderEdit> {
     if !rules.is_empty() {
         edits.push(HeaderEdit::set("x-sentinel-rules", rules.join(",")));
     }
-    if decision.verdict == Verdict::Incomplete {
+    if !decision.gaps.is_empty() {
         let gaps: Vec<&str> = decision.gaps.iter().map(|reason| reason.name()).collect();
         edits.push(HeaderEdit::set("x-sentinel-gaps", gaps.join(",")));
     }

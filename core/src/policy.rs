@@ -287,6 +287,33 @@ fn path_matches(pattern: &str, path: &[u8]) -> bool {
 
 /// A path as the most generous server reads it: percent signs resolved, in lower case, one slash for many, no dots.
 fn plain_path(path: &[u8]) -> Vec<u8> {
+    let mut path = path.to_vec();
+    // Some chains of servers decode more than once.
+    for _ in 0..3 {
+        path = decoded(&path);
+    }
+    let mut plain: Vec<&[u8]> = Vec::new();
+    for part in path.split(|b| *b == b'/') {
+        // Some servers strip parameters of a path segment.
+        match part.split(|b| *b == b';').next().unwrap_or_default() {
+            b"" | b"." => {}
+            b".." => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    let mut out = Vec::with_capacity(path.len() + 1);
+    for part in plain {
+        out.push(b'/');
+        out.extend_from_slice(part);
+    }
+    if path.ends_with(b"/") || out.is_empty() {
+        out.push(b'/');
+    }
+    out
+}
+
+/// Percent signs resolved once, in lower case, slashes forward.
+fn decoded(path: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
     while let [byte, after @ ..] = rest {
@@ -297,28 +324,12 @@ fn plain_path(path: &[u8]) -> Vec<u8> {
         decoded.push(if byte == b'\\' { b'/' } else { byte.to_ascii_lowercase() });
         rest = after.get(used..).unwrap_or_default();
     }
-    let mut plain: Vec<&[u8]> = Vec::new();
-    for part in decoded.split(|b| *b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => drop(plain.pop()),
-            // Some servers strip parameters of a path segment.
-            part => plain.push(part.split(|b| *b == b';').next().unwrap_or_default()),
-        }
-    }
-    let mut out = Vec::with_capacity(decoded.len() + 1);
-    for part in plain {
-        out.push(b'/');
-        out.extend_from_slice(part);
-    }
-    if decoded.ends_with(b"/") || out.is_empty() {
-        out.push(b'/');
-    }
-    out
+    decoded
 }
 
 fn host_matches(pattern: &str, host: &[u8]) -> bool {
     let name = host.rsplitn(2, |b| *b == b':').last().unwrap_or(host);
+    let name = name.strip_suffix(b".").unwrap_or(name);
     match pattern.strip_prefix('*') {
         Some(suffix) => {
             let from = name.len().saturating_sub(suffix.len());
@@ -407,14 +418,13 @@ impl Thresholds {
 const fn builtin_gap_action(direction: Direction, reason: GapReason) -> GapAction {
     match (direction, reason) {
         (_, GapReason::NotGuarded) => GapAction::Allow,
-        // What `fail: closed` means; `fail: open` writes `tag` here.
-        (_, GapReason::DetectorError) => GapAction::Block,
+        // What `fail: closed` means; `fail: open` writes `tag` here. And what was not masked must not go on.
+        (_, GapReason::DetectorError | GapReason::Budget) => GapAction::Block,
         (
             Direction::Request,
             GapReason::Encoding
             | GapReason::Size
             | GapReason::Depth
-            | GapReason::Budget
             | GapReason::Unparsable
             | GapReason::Stream,
         ) => GapAction::Block,

@@ -436,4 +436,5 @@ fn shifted(mut extraction: Extraction, by: u32) -> Extraction {
     extraction
 }
 
-const HITS_MAX: usize = 1024;
+/// Hits of one stream; past this it is refused as a `budget` gap, unless policy lets that pass.
+const HITS_MAX: usize = 4096;

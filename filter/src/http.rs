@@ -326,7 +326,10 @@ impl Stream {
         let _ = host::set_filter_state("sentinel_verdict", verdict.name());
         let _ = host::set_filter_state("sentinel_action", action.name());
         if !findings.is_empty() {
-            let rules: Vec<&str> = findings.iter().map(|finding| finding.rule.as_str()).take(8).collect();
+            let mut rules: Vec<&str> = findings.iter().map(|finding| finding.rule.as_str()).collect();
+            rules.sort_unstable();
+            rules.dedup();
+            rules.truncate(8);
             let _ = host::set_filter_state("sentinel_score", &score.to_string());
             let _ = host::set_filter_state("sentinel_rules", &rules.join(","));
         }

@@ -285,7 +285,7 @@ fn filter(config: &str) -> WasmFilter {
 
 /// A configuration with a collector and with these members.
 fn config(members: &Value) -> String {
-    let mut config = json!({"collector": {"cluster": "collector", "token": "t", "flush_ms": 50}});
+    let mut config = json!({"collector": {"cluster": "collector", "token": "test-token", "flush_ms": 50}});
     config.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     config.to_string()
 }

@@ -57,7 +57,8 @@ fn log_has(proxy: &Proxy, level: LogLevel, text: &str) -> bool {
 }
 
 fn with_collector(more: Value) -> Value {
-    let mut collector = json!({"cluster": "collector", "token": "t", "flush_ms": FLUSH_MS, "batch": 100});
+    let mut collector =
+        json!({"cluster": "collector", "token": "test-token", "flush_ms": FLUSH_MS, "batch": 100});
     let members = more.as_object().cloned().unwrap_or_default();
     collector.as_object_mut().unwrap().extend(members);
     json!({"collector": collector})
@@ -78,7 +79,7 @@ mod configuration {
         (r#"{"policy":{"profiles":{"default":{"level":"two"}}}}"#, "two"),
         (r#"{"policy":{"profiles":{"default":{"level":9}}}}"#, "profiles.default.level"),
         (r#"{"policy":{"profiles":{"default":{"rules":{"no/such":"off"}}}}}"#, "rules.no/such"),
-        (r#"{"collector":{"cluster":"c","token":"t","batch":0}}"#, "collector.batch"),
+        (r#"{"collector":{"cluster":"c","token":"test-token","batch":0}}"#, "collector.batch"),
         ("this is no JSON", "configuration"),
     ];
 
@@ -517,7 +518,7 @@ mod collector {
         loop {
             let callouts = proxy.callouts();
             let [callout] = callouts.as_slice() else { break };
-            assert_eq!(callout.header("authorization"), Some(&b"Bearer t"[..]));
+            assert_eq!(callout.header("authorization"), Some(&b"Bearer test-token"[..]));
             assert_eq!(
                 (callout.header(":path"), callout.header(":authority")),
                 (Some(&b"/in"[..]), Some(&b"col"[..]))

@@ -99,7 +99,7 @@ impl Stack {
         );
         println!("# reaches the upstream as [CARD_1]\n{}\n", chat("Charge 4111 1111 1111 1111, please."));
         println!(
-            "What was decided, newest first:\n  curl -s -H 'authorization: Bearer {TOKEN}' http://{collector}/v1/events?limit=3"
+            "What was decided, newest first:\n  curl -s -H 'authorization: Bearer {TOKEN}' 'http://{collector}/v1/events?limit=3'"
         );
         println!("Metrics:\n  curl -s http://{}/stats/prometheus | grep ^sentinel_", self.envoy.admin_addr());
         println!("\nCtrl-C stops everything.");

@@ -1,7 +1,12 @@
 //! Placeholders for what must not go on. The same text gets the same placeholder within one body, so that a
 //! model can still tell two cards apart.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{
+    collections::BTreeMap,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 
 use super::Edit;
 use crate::{decide::Mask, span::Span, traffic::Form};
@@ -9,19 +14,20 @@ use crate::{decide::Mask, span::Span, traffic::Form};
 /// What was replaced by what. Lives as long as the exchange and never leaves memory.
 #[derive(Debug, Default)]
 pub(crate) struct Placeholders {
-    known: Vec<(Vec<u8>, String)>,
+    known: BTreeMap<Vec<u8>, String>,
+    /// How many placeholders each entity has.
+    counts: BTreeMap<String, u32>,
 }
 
 impl Placeholders {
     fn of(&mut self, entity: &str, original: &[u8]) -> String {
-        if let Some((_, placeholder)) = self.known.iter().find(|(text, _)| text == original) {
+        if let Some(placeholder) = self.known.get(original) {
             return placeholder.clone();
         }
-        let prefix = format!("[{entity}_");
-        let number =
-            1 + self.known.iter().filter(|(_, placeholder)| placeholder.starts_with(&prefix)).count();
-        let placeholder = format!("{prefix}{number}]");
-        self.known.push((original.to_vec(), placeholder.clone()));
+        let count = self.counts.entry(entity.to_string()).or_insert(0);
+        *count += 1;
+        let placeholder = format!("[{entity}_{count}]");
+        self.known.insert(original.to_vec(), placeholder.clone());
         placeholder
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn blocked(decision: &Decision, direction: Direction, request_id: Opt
         .collect();
     families.sort_unstable();
     families.dedup();
-    let by_gap = decision.verdict <= Verdict::Incomplete;
+    let by_gap = decision.blocked_by_gap;
     let (status, code) = match (by_gap, decision.gaps.first()) {
         (true, Some(reason)) => (gap_status(*reason, direction), "sentinel_not_inspected"),
         _ => (403, "sentinel_blocked"),

@@ -94,7 +94,8 @@ fn take_events(proxy: &mut Proxy) -> Result<Vec<Event>> {
 
 pub(super) fn plugin_config(policies: &Policies, name: &str) -> Result<String> {
     let policy = policies.document(name)?;
-    let collector = serde_json::json!({"cluster": "collector", "token": "t", "flush_ms": 50, "batch": 100});
+    let collector =
+        serde_json::json!({"cluster": "collector", "token": "test-token", "flush_ms": 50, "batch": 100});
     Ok(serde_json::json!({"policy": policy, "collector": collector}).to_string())
 }
 
