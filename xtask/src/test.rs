@@ -1,6 +1,8 @@
 //! `cargo xtask test`: all tests. Builds the module first, because the tests load the built file and a stale one
 //! would test yesterday's code.
 
+use std::{env, process::Command};
+
 use anyhow::Result;
 
 use crate::build;
@@ -14,7 +16,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    build::filter()?;
+    let filter = build::filter()?;
     // Installs Envoy now, where its output can be seen, rather than in the middle of a test.
     let envoy = sentinel_harness::envoy::find()?;
     println!("Envoy: {}", envoy.display());
@@ -23,8 +25,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(package) => command.extend(["--package", package]),
         None => command.extend(["--workspace", "--exclude", "sentinel-filter"]),
     }
-    if let Some(filter) = &args.filter {
-        command.extend(["--", filter]);
+    if let Some(name) = &args.filter {
+        command.extend(["--", name]);
     }
-    build::cargo(&command)
+    // Wherever the target folder is, the tests load this very file.
+    let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    build::run_command(cargo.args(&command).env("SENTINEL_FILTER", filter))
 }
