@@ -2,10 +2,10 @@
 
 use sentinel_model::Channel;
 
-use super::walk::{Place, Shape};
+use super::walk::{Place, Shape, silent};
 use crate::{action::Direction, receipt::GapReason};
 
-pub(super) const SHAPE: Shape = Shape { key, role, block_type };
+pub(super) const SHAPE: Shape = Shape { key, role: silent, block_type };
 
 fn key(parent: Place, key: &str, _: Direction) -> Place {
     match (parent, key) {
@@ -29,10 +29,6 @@ fn key(parent: Place, key: &str, _: Direction) -> Place {
         (Place::Rpc, "system") => Place::On(Channel::System),
         _ => Place::Other,
     }
-}
-
-fn role(_: &str) -> Option<Channel> {
-    None
 }
 
 fn block_type(block_type: &str) -> Option<Channel> {

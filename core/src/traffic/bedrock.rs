@@ -2,10 +2,10 @@
 
 use sentinel_model::Channel;
 
-use super::walk::{Place, Shape};
+use super::walk::{Place, Shape, silent};
 use crate::{action::Direction, receipt::GapReason};
 
-pub(super) const SHAPE: Shape = Shape { key, role, block_type };
+pub(super) const SHAPE: Shape = Shape { key, role: silent, block_type: silent };
 
 fn key(parent: Place, key: &str, _: Direction) -> Place {
     match (parent, key) {
@@ -25,12 +25,4 @@ fn key(parent: Place, key: &str, _: Direction) -> Place {
         (_, "bytes") => Place::Media(GapReason::BinaryPart),
         _ => Place::Other,
     }
-}
-
-fn role(_: &str) -> Option<Channel> {
-    None
-}
-
-fn block_type(_: &str) -> Option<Channel> {
-    None
 }

@@ -3,10 +3,10 @@
 
 use sentinel_model::Channel;
 
-use super::walk::{Place, Shape};
+use super::walk::{Place, Shape, silent};
 use crate::{action::Direction, receipt::GapReason};
 
-pub(super) const SHAPE: Shape = Shape { key, role, block_type };
+pub(super) const SHAPE: Shape = Shape { key, role, block_type: silent };
 
 fn key(parent: Place, key: &str, _: Direction) -> Place {
     match (parent, key) {
@@ -32,8 +32,4 @@ fn key(parent: Place, key: &str, _: Direction) -> Place {
 
 fn role(role: &str) -> Option<Channel> {
     (role == "agent").then_some(Channel::Assistant)
-}
-
-fn block_type(_: &str) -> Option<Channel> {
-    None
 }

@@ -3,10 +3,10 @@
 
 use sentinel_model::Channel;
 
-use super::walk::{Place, Shape};
+use super::walk::{Place, Shape, silent};
 use crate::{action::Direction, receipt::GapReason};
 
-pub(super) const SHAPE: Shape = Shape { key, role, block_type };
+pub(super) const SHAPE: Shape = Shape { key, role, block_type: silent };
 
 fn key(parent: Place, key: &str, direction: Direction) -> Place {
     match (parent, key) {
@@ -48,8 +48,4 @@ fn role(role: &str) -> Option<Channel> {
         "user" => Some(Channel::User),
         _ => None,
     }
-}
-
-fn block_type(_: &str) -> Option<Channel> {
-    None
 }

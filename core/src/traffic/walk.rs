@@ -65,6 +65,11 @@ pub(super) struct Shape {
     pub(super) block_type: fn(&str) -> Option<Channel>,
 }
 
+/// For a format that has no roles, or no types of blocks, of its own.
+pub(super) fn silent(_: &str) -> Option<Channel> {
+    None
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// A body: its texts are joined here.
