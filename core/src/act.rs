@@ -2,6 +2,7 @@
 
 pub(crate) mod mask;
 pub(crate) mod reply;
+pub(crate) mod restore;
 mod splice;
 
 pub(crate) use splice::{Edit, splice};

@@ -17,7 +17,7 @@ use crate::{
     policy::{Mode, Profile, RuleAction},
     receipt::{Gap, GapReason},
     span::Span,
-    traffic::{Extraction, Form},
+    traffic::{Extraction, Form, pieces},
 };
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +49,8 @@ pub(crate) struct Mask {
     pub(crate) depth: u8,
     /// `CARD` for `pii/card`: what the placeholder is named after.
     pub(crate) entity: String,
+    /// Masks with the same number are parts of one text.
+    pub(crate) hit: u32,
 }
 
 pub(crate) fn decide(
@@ -70,7 +72,7 @@ pub(crate) fn decide(
             .then(a.rule.id.cmp(&b.rule.id))
     });
     let mut calm = [1.0_f32; Channel::ALL.len()];
-    for used in &used {
+    for (idx, used) in used.iter().enumerate() {
         let Used { hit, rule, action } = used;
         let mut moved = 0.0;
         match action {
@@ -84,7 +86,7 @@ pub(crate) fn decide(
             RuleAction::Score | RuleAction::Tag => wanted = wanted.max(Action::Tag),
             RuleAction::Mask => {
                 wanted = wanted.max(Action::Mask);
-                decision.masks.extend(Mask::all_of(hit, rule, extraction));
+                decision.masks.extend(Mask::all_of(hit, idx as u32, rule, extraction));
             }
             RuleAction::Block => wanted = Action::Block,
         }
@@ -162,23 +164,19 @@ impl<'a> Used<'a> {
 
 impl Mask {
     /// One mask for each segment that the hit reaches into: what stands between them is structure.
-    fn all_of(hit: &Hit, rule: &RuleInfo, extraction: &Extraction) -> impl Iterator<Item = Self> {
+    fn all_of(
+        hit: &Hit,
+        number: u32,
+        rule: &RuleInfo,
+        extraction: &Extraction,
+    ) -> impl Iterator<Item = Self> {
         let name = rule.id.rsplit('/').next().unwrap_or("DATA");
         let entity = name.to_ascii_uppercase().replace('-', "_");
-        let hit = *hit;
-        let reached =
-            extraction.run(hit.segment as usize).filter(move |segment| segment.span.overlaps(hit.span));
-        reached.enumerate().map(move |(part, segment)| {
+        pieces(extraction, hit.segment as usize, hit.span).enumerate().map(move |(part, (segment, span))| {
             // Part of a number cannot be replaced without breaking it: a sign or a fraction may stand beside it.
-            let span = match segment.form {
-                Form::JsonNumber => segment.span,
-                Form::Text | Form::JsonString => Span {
-                    start: hit.span.start.max(segment.span.start),
-                    end: hit.span.end.min(segment.span.end),
-                },
-            };
+            let span = if segment.form == Form::JsonNumber { segment.span } else { span };
             let (form, depth, entity) = (segment.form, segment.depth, entity.clone());
-            Self { span, form, depth, entity, continues: part > 0 }
+            Self { span, form, depth, entity, hit: number, continues: part > 0 }
         })
     }
 }

@@ -4,6 +4,7 @@
 use alloc::{string::String, sync::Arc, vec::Vec};
 
 use crate::{
+    act::{Edit, mask, mask::Placeholders, restore},
     action::{Action, Direction, Verdict},
     decide::{Decision, decide},
     detect::{Detector, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet},
@@ -33,6 +34,10 @@ pub struct Engine {
 pub(crate) struct Inspection {
     pub(crate) decision: Decision,
     pub(crate) receipt: Receipt,
+    /// What has to change in the body, in order.
+    pub(crate) edits: Vec<Edit>,
+    /// How many placeholders got their text back.
+    pub(crate) restored: u32,
 }
 
 /// The outcome of [`Engine::scan`]: what the `sentinel scan` command prints.
@@ -50,7 +55,12 @@ impl Inspection {
     fn unread(profile: &Profile, direction: Direction, reason: GapReason, bytes: usize) -> Self {
         let receipt = Receipt::unscanned(reason, bytes);
         let unread = Extraction { segments: Vec::new(), gaps: receipt.gaps.clone() };
-        Self { decision: decide(profile, direction, &[], &[], &unread), receipt }
+        Self {
+            decision: decide(profile, direction, &[], &[], &unread),
+            receipt,
+            edits: Vec::new(),
+            restored: 0,
+        }
     }
 }
 
@@ -77,9 +87,9 @@ impl Engine {
     /// Judges one body by itself, as `sentinel scan` does.
     pub fn scan(&self, profile: &str, direction: Direction, format: Format, body: &[u8]) -> Option<Scan> {
         let profile = self.profile(profile)?;
-        let Inspection { decision, receipt } = match body.len() > profile.limits.body_bytes as usize {
+        let Inspection { decision, receipt, .. } = match body.len() > profile.limits.body_bytes as usize {
             true => Inspection::unread(profile, direction, GapReason::Size, body.len()),
-            false => self.inspect(profile, direction, format, body),
+            false => self.inspect(profile, direction, format, body, &mut Placeholders::default()),
         };
         let Decision { verdict, action, score, findings, .. } = decision;
         Some(Scan { verdict, action, score, findings, receipt })
@@ -124,11 +134,23 @@ impl Engine {
         direction: Direction,
         format: Format,
         body: &[u8],
+        placeholders: &mut Placeholders,
     ) -> Inspection {
         let mut extraction = extract(format, direction, body);
         let hits = detect(&self.detectors(), body, &mut extraction);
         let decision = decide(profile, direction, &self.rules, &hits, &extraction);
         let scanned: Vec<Span> = extraction.segments.iter().map(|segment| segment.span).collect();
-        Inspection { decision, receipt: Receipt::account(body.len(), &scanned, extraction.gaps) }
+        let mut edits = Vec::new();
+        let mut restored = 0;
+        if direction == Direction::Response && decision.action != Action::Block {
+            edits = restore::edits(body, &extraction, placeholders, profile.response.restore);
+            restored = edits.len() as u32;
+        }
+        if decision.action == Action::Mask {
+            edits.extend(mask::edits(body, 0, &decision.masks, placeholders));
+            edits.sort_by_key(|edit| edit.span.start);
+        }
+        let receipt = Receipt::account(body.len(), &scanned, extraction.gaps);
+        Inspection { decision, receipt, edits, restored }
     }
 }

@@ -42,6 +42,9 @@ pub struct Event {
     pub findings_total: u32,
     /// Gaps that policy did not simply allow.
     pub gaps: Vec<GapReason>,
+    /// Placeholders in the response that got back the text masked in the request.
+    #[serde(default)]
+    pub restored: u32,
     pub receipt: Receipts,
     pub policy: String,
     pub packs: Vec<PackId>,

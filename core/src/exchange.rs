@@ -20,7 +20,7 @@ use alloc::{
 };
 
 use crate::{
-    act::{mask, reply, splice},
+    act::{mask::Placeholders, reply, splice},
     action::{Action, Direction, Verdict},
     config::WithoutHeaderHold,
     decide::{Decision, decide},
@@ -59,6 +59,9 @@ pub struct Exchange {
     response: Side,
     replied: bool,
     outcome: Outcome,
+    /// What masks of the request took out, for the response.
+    placeholders: Placeholders,
+    restored: u32,
     degraded: Option<String>,
 }
 
@@ -134,6 +137,8 @@ impl Exchange {
             response: Side::new(now),
             replied: false,
             outcome: Outcome::default(),
+            placeholders: Placeholders::default(),
+            restored: 0,
             degraded: None,
         }
     }
@@ -255,10 +260,11 @@ impl Exchange {
 
     /// The one event of this exchange. Consumes it: there is no other way to end, and none without the receipts.
     pub fn finish(self, id: EventId<'_>, now: Time, degraded: Option<&str>) -> Event {
-        let Self { engine, meta, request, mut response, mut outcome, .. } = self;
+        let Self { engine, meta, request, mut response, mut outcome, mut restored, .. } = self;
         // Cut off in the middle: what was seen so far counts.
         if let Some(stream) = response.stream.take() {
-            let (decision, receipt) = stream.into_outcome();
+            let (decision, receipt, n) = stream.into_outcome();
+            restored += n;
             response.receipt = receipt;
             outcome.add(Direction::Response, decision);
         }
@@ -286,6 +292,7 @@ impl Exchange {
             findings,
             findings_total,
             gaps: decision.gaps,
+            restored,
             latency_us: Latency { request: request.latency(), response: response.latency() },
             receipt: Receipts {
                 response: (response.state != State::Idle).then_some(response.receipt),
@@ -401,9 +408,10 @@ impl Exchange {
 
     /// Headers go on at once: an answer that comes piece by piece is waited for by somebody.
     fn open_stream(&mut self, direction: Direction, framing: Framing, steps: &mut Steps) {
+        let placeholders = core::mem::take(&mut self.placeholders);
         let side = self.side_mut(direction);
         side.state = State::Streaming;
-        side.stream = Some(Box::new(Stream::new(framing, direction)));
+        side.stream = Some(Box::new(Stream::new(framing, direction, placeholders)));
         self.release_headers_first(direction, steps);
     }
 
@@ -431,7 +439,8 @@ impl Exchange {
             }
         }
         if refused || end {
-            let (decision, receipt) = stream.into_outcome();
+            let (decision, receipt, restored) = stream.into_outcome();
+            self.restored += restored;
             let side = self.side_mut(direction);
             side.state = State::Done;
             side.receipt = receipt;
@@ -444,27 +453,29 @@ impl Exchange {
     /// The whole body is here: inspect it and act.
     fn judge(&mut self, direction: Direction, body: &[u8], steps: &mut Steps) {
         let format = self.side_mut(direction).format;
-        let Inspection { decision, receipt } = self.engine.inspect(self.profile(), direction, format, body);
+        let mut placeholders = core::mem::take(&mut self.placeholders);
+        let Inspection { decision, receipt, edits: changes, restored } =
+            self.engine.inspect(self.profile(), direction, format, body, &mut placeholders);
+        self.placeholders = placeholders;
+        self.restored += restored;
         if decision.action == Action::Block {
             let reply = reply::blocked(&decision, direction, self.meta.request_id.as_deref());
             self.note(direction, decision);
             return self.refuse(direction, reply, receipt, steps);
         }
-        let mut placeholders = mask::Placeholders::default();
-        let masked = (decision.action == Action::Mask)
-            .then(|| splice(body, &mask::edits(body, 0, &decision.masks, &mut placeholders)));
+        let changed = (!changes.is_empty()).then(|| splice(body, &changes));
         let side = self.side_mut(direction);
         side.receipt = receipt;
         side.state = State::Done;
         let mut edits = tag_headers(&decision);
-        if let Some(masked) = &masked {
-            edits.push(HeaderEdit::set("content-length", masked.len()));
+        if let Some(changed) = &changed {
+            edits.push(HeaderEdit::set("content-length", changed.len()));
         }
         if side.headers == HeaderState::Held {
             self.push_headers(edits, steps);
         }
         self.side_mut(direction).headers = HeaderState::Gone;
-        steps.push(Step::Release(masked.map_or(Body::AsReceived, Body::Replaced)));
+        steps.push(Step::Release(changed.map_or(Body::AsReceived, Body::Replaced)));
         self.note(direction, decision);
     }
 

@@ -136,6 +136,7 @@ pub struct ResponsePolicy {
     /// `false` forwards responses as they come and records them as not guarded.
     pub guard: bool,
     pub accept_encoding: AcceptEncoding,
+    pub restore: Restore,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +145,17 @@ pub enum AcceptEncoding {
     /// The upstream is asked for a plain response, so that it can be read.
     Strip,
     Keep,
+}
+
+/// Where an answer gets the text back that was masked in its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restore {
+    /// In what the model says and in the arguments of the tools that it calls.
+    Everywhere,
+    /// Not in the arguments of tools.
+    Text,
+    Off,
 }
 
 /// Why a policy is refused: where, and what to do.
@@ -201,7 +213,7 @@ impl Default for Limits {
 
 impl Default for ResponsePolicy {
     fn default() -> Self {
-        Self { guard: true, accept_encoding: AcceptEncoding::Strip }
+        Self { guard: true, accept_encoding: AcceptEncoding::Strip, restore: Restore::Everywhere }
     }
 }
 

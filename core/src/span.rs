@@ -38,6 +38,10 @@ impl Span {
         self.start as usize..self.end as usize
     }
 
+    pub(crate) const fn shifted(self, by: u32) -> Self {
+        Self { start: self.start.saturating_add(by), end: self.end.saturating_add(by) }
+    }
+
     /// The bytes of this span, or nothing where the span does not fit the source.
     pub fn of(self, source: &[u8]) -> &[u8] {
         source.get(self.range()).unwrap_or_default()

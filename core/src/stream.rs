@@ -12,12 +12,12 @@ use alloc::{string::String, vec::Vec};
 use sentinel_model::Channel;
 
 use crate::{
-    act::{Edit, mask, splice},
+    act::{Edit, mask, mask::Placeholders, restore, splice},
     action::{Action, Direction},
     decide::{Decision, decide},
     detect::{Budget, Hit, Hits},
     engine::Engine,
-    policy::Profile,
+    policy::{Profile, Restore},
     receipt::{Gap, GapReason, Receipt},
     span::Span,
     text::View,
@@ -45,7 +45,8 @@ pub(crate) struct Stream {
     windows: Vec<Window>,
     /// Replacements in `held`, in order.
     edits: Vec<Edit>,
-    placeholders: mask::Placeholders,
+    placeholders: Placeholders,
+    restored: u32,
     hits: Vec<Hit>,
     /// The first gap of each reason.
     gaps: Vec<Gap>,
@@ -78,7 +79,7 @@ pub(crate) enum Fed {
 }
 
 impl Stream {
-    pub(crate) fn new(framing: Framing, direction: Direction) -> Self {
+    pub(crate) fn new(framing: Framing, direction: Direction, placeholders: Placeholders) -> Self {
         Self {
             framing,
             direction,
@@ -89,7 +90,8 @@ impl Stream {
             base: 0,
             windows: Vec::new(),
             edits: Vec::new(),
-            placeholders: mask::Placeholders::default(),
+            placeholders,
+            restored: 0,
             hits: Vec::new(),
             gaps: Vec::new(),
             receipt: Receipt::default(),
@@ -139,8 +141,8 @@ impl Stream {
     }
 
     /// The account of what was judged, once the stream is over or refused.
-    pub(crate) fn into_outcome(self) -> (Decision, Receipt) {
-        (self.decision, self.receipt)
+    pub(crate) fn into_outcome(self) -> (Decision, Receipt, u32) {
+        (self.decision, self.receipt, self.restored)
     }
 
     fn judge_event(&mut self, engine: &Engine, profile: &Profile, end: usize) {
@@ -160,6 +162,9 @@ impl Stream {
             gaps: Vec::new(),
         };
         self.judge_alone(engine, bytes, at, &alone, &mut new_hits, &mut budget);
+        let mut masks = restore::edits(bytes, &alone, &self.placeholders, profile.response.restore);
+        self.restored += masks.len() as u32;
+        masks.iter_mut().for_each(|edit| edit.span = edit.span.shifted(at));
         let scanned: Vec<Span> = event.segments.iter().map(|segment| segment.span).collect();
         let texts: Vec<Segment> =
             event.segments.iter().filter(|s| s.is_text).map(|segment| segment.shifted(at)).collect();
@@ -169,10 +174,9 @@ impl Stream {
         for segment in texts {
             self.window(lane_of(&segment)).segments.push(segment);
         }
-        let mut masks = Vec::new();
         masks.extend(self.masks(profile, engine, &new_hits, &shifted(alone, at)));
         for lane in touched {
-            let hits = self.judge_window(engine, lane, false, &mut budget);
+            let hits = self.judge_window(engine, profile, lane, false, &mut budget);
             masks.extend(self.window_masks(profile, engine, lane, &hits));
             new_hits.extend(hits);
         }
@@ -204,19 +208,53 @@ impl Stream {
     }
 
     /// The text of one lane, with what came before. Answers hits that are new and will not change any more.
-    fn judge_window(&mut self, engine: &Engine, lane: Lane, is_final: bool, budget: &mut Budget) -> Vec<Hit> {
+    fn judge_window(
+        &mut self,
+        engine: &Engine,
+        profile: &Profile,
+        lane: Lane,
+        is_final: bool,
+        budget: &mut Budget,
+    ) -> Vec<Hit> {
         let (mut view, _) = self.view_of(lane);
         let hits = look(engine, &mut view, lane.0, 0, budget);
+        let placeholder = self.restore_window(profile, lane, &view, is_final);
         let window = self.window(lane);
         let end = window.segments.last().map_or(window.judged, |segment| segment.span.end);
         let is_open = |hit: &Hit| hit.span.end == end && !is_final;
         let open_hits = hits.iter().filter(|hit| is_open(hit)).map(|hit| hit.span.start).min();
         let digits = if is_final { None } else { open_digits(&view) };
-        window.open = open_hits.into_iter().chain(digits).min();
+        window.open = open_hits.into_iter().chain(digits).chain(placeholder).min();
         let judged = core::mem::replace(&mut window.judged, end);
         hits.into_iter()
             .filter(|hit| !hit.span.is_empty() && hit.span.end >= judged && !is_open(hit))
             .collect()
+    }
+
+    /// Placeholders that this event has completed get their text back. Answers where one may have begun.
+    fn restore_window(&mut self, profile: &Profile, lane: Lane, view: &View, is_final: bool) -> Option<u32> {
+        let restore = profile.response.restore;
+        if self.placeholders.is_empty() || restore == Restore::Off {
+            return None;
+        }
+        let run = self.run_of(lane);
+        let edits = restore::in_view(view, &run, 0, &self.placeholders, restore);
+        let is_new = |edit: &Edit| !self.edits.iter().any(|known| known.span == edit.span);
+        let new: Vec<Edit> = edits.into_iter().filter(is_new).collect();
+        self.restored += new.iter().filter(|edit| !edit.text.is_empty()).count() as u32;
+        self.edits.extend(new);
+        let open = restore::open_at(view, &self.placeholders).filter(|_| !is_final)?;
+        Some(view.source(open, open + 1).start)
+    }
+
+    /// The held segments of a lane as one text.
+    fn run_of(&mut self, lane: Lane) -> Extraction {
+        let mut segments = self.window(lane).segments.clone();
+        let n_segments = segments.len();
+        for (idx, segment) in segments.iter_mut().enumerate() {
+            segment.next = (idx + 1 < n_segments).then_some(idx as u32 + 1);
+        }
+        Extraction { segments, gaps: Vec::new() }
     }
 
     /// Context and held segments of a lane as one view, and where in it each segment begins.
@@ -240,12 +278,8 @@ impl Stream {
         if hits.is_empty() {
             return Vec::new();
         }
-        let mut segments = self.window(lane).segments.clone();
-        let n_segments = segments.len();
-        for (idx, segment) in segments.iter_mut().enumerate() {
-            segment.next = (idx + 1 < n_segments).then_some(idx as u32 + 1);
-        }
-        self.masks(profile, engine, hits, &Extraction { segments, gaps: Vec::new() })
+        let run = self.run_of(lane);
+        self.masks(profile, engine, hits, &run)
     }
 
     /// Edits for the hits that are to be masked, at offsets of the stream.
@@ -304,7 +338,7 @@ impl Stream {
         let mut new_hits = Vec::new();
         for lane in lanes {
             let mut budget = Budget::for_bytes(CONTEXT_BYTES);
-            let hits = self.judge_window(engine, lane, true, &mut budget);
+            let hits = self.judge_window(engine, profile, lane, true, &mut budget);
             let masks = self.window_masks(profile, engine, lane, &hits);
             self.edits.extend(masks);
             new_hits.extend(hits);

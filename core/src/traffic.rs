@@ -112,12 +112,13 @@ pub(crate) struct Segment {
     pub(crate) continues: bool,
     /// Which of several answers side by side the text belongs to.
     pub(crate) choice: u32,
+    /// A piece of JSON in a string that goes on in the next event of a stream.
+    pub(crate) is_partial: bool,
 }
 
 impl Segment {
     pub(crate) const fn shifted(self, by: u32) -> Self {
-        let Span { start, end } = self.span;
-        Self { span: Span { start: start.saturating_add(by), end: end.saturating_add(by) }, ..self }
+        Self { span: self.span.shifted(by), ..self }
     }
 
     /// Text that stands by itself.
@@ -133,6 +134,7 @@ impl Segment {
             next: None,
             continues: false,
             choice: 0,
+            is_partial: false,
         }
     }
 }
@@ -169,6 +171,19 @@ impl Extraction {
             Some(segment)
         })
     }
+}
+
+/// What a span covers of the run of segments that begins at `first`: between them stands structure.
+pub(crate) fn pieces(
+    extraction: &Extraction,
+    first: usize,
+    span: Span,
+) -> impl Iterator<Item = (&Segment, Span)> {
+    let reached = extraction.run(first).filter(move |segment| segment.span.overlaps(span));
+    reached.map(move |segment| {
+        let (start, end) = (span.start.max(segment.span.start), span.end.min(segment.span.end));
+        (segment, Span { start, end })
+    })
 }
 
 /// Reads a whole body.

@@ -33,6 +33,8 @@ pub struct Expect {
     pub rules: BTreeSet<String>,
     /// The exact number of findings, where it matters.
     pub findings: Option<u32>,
+    /// How many placeholders the client gets as the text they stand for.
+    pub restored: u32,
     /// The exact set of reasons in the receipt of each direction.
     pub gaps: Gaps,
     /// Which direction decided.
@@ -167,6 +169,8 @@ fn findings(case: &Case, Outcome { event, .. }: &Outcome) -> Result<()> {
     ensure!(found == case.expect.rules, "expected {:?}, found {found:?}", case.expect.rules);
     let number = case.expect.findings.unwrap_or(event.findings_total);
     ensure!(event.findings_total == number, "expected {number}, found {}", event.findings_total);
+    let restored = case.expect.restored;
+    ensure!(event.restored == restored, "expected {restored} restored, was {}", event.restored);
     for finding in &event.findings {
         let body = match finding.direction {
             Direction::Request => case.request.body(),

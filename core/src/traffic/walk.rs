@@ -224,7 +224,7 @@ impl Walk<'_> {
             place if self.is_partial => {
                 self.push(place, span, Form::JsonString, 1);
                 if let Some(segment) = self.out.segments.last_mut() {
-                    segment.is_text = true;
+                    (segment.is_text, segment.is_partial) = (true, true);
                 }
             }
             Place::Text | Place::Content | Place::Messages | Place::Message | Place::Block => {
@@ -290,6 +290,7 @@ impl Walk<'_> {
             next: None,
             continues: false,
             choice: 0,
+            is_partial: false,
         });
     }
 
