@@ -1,8 +1,9 @@
-//! From a decision to bytes: replacing spans, and answering in the words of the provider.
+//! From a decision to bytes: replacing spans, and answering in the words of the client's provider.
 
 pub(crate) mod mask;
 pub(crate) mod reply;
 pub(crate) mod restore;
+mod shape;
 mod splice;
 
 pub(crate) use splice::{Edit, splice};

@@ -146,7 +146,7 @@ pub(crate) fn detect(detectors: &[&dyn Detector], body: &[u8], extraction: &mut 
 pub fn scan_text(patterns: &PatternSet, channel: Option<Channel>, text: &str) -> Vec<String> {
     let channel = channel.unwrap_or_else(|| default_channel(Direction::Request));
     let segment = Segment::plain(channel, Span::whole(text.len()));
-    let mut extraction = Extraction { segments: Vec::from([segment]), gaps: Vec::new() };
+    let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
     detect(&[patterns], text.as_bytes(), &mut extraction)
         .iter()
         .map(|hit| patterns.rule_id(hit.rule).into())

@@ -14,7 +14,7 @@ use crate::{
     policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile},
     receipt::{GapReason, Receipt},
     span::Span,
-    traffic::{Extraction, Format, extract},
+    traffic::{Calls, Extraction, Format, extract},
 };
 
 pub type EngineError = PolicyError;
@@ -38,6 +38,7 @@ pub(crate) struct Inspection {
     pub(crate) edits: Vec<Edit>,
     /// How many placeholders got their text back.
     pub(crate) restored: u32,
+    pub(crate) calls: Calls,
 }
 
 /// The outcome of [`Engine::scan`]: what the `sentinel scan` command prints.
@@ -54,12 +55,13 @@ impl Inspection {
     /// A body that is not looked at.
     fn unread(profile: &Profile, direction: Direction, reason: GapReason, bytes: usize) -> Self {
         let receipt = Receipt::unscanned(reason, bytes);
-        let unread = Extraction { segments: Vec::new(), gaps: receipt.gaps.clone() };
+        let unread = Extraction { gaps: receipt.gaps.clone(), ..Extraction::default() };
         Self {
             decision: decide(profile, direction, &[], &[], &unread),
             receipt,
             edits: Vec::new(),
             restored: 0,
+            calls: Calls::default(),
         }
     }
 }
@@ -150,7 +152,8 @@ impl Engine {
             edits.extend(mask::edits(body, 0, &decision.masks, placeholders));
             edits.sort_by_key(|edit| edit.span.start);
         }
-        let receipt = Receipt::account(body.len(), &scanned, extraction.gaps);
-        Inspection { decision, receipt, edits, restored }
+        let Extraction { gaps, calls, .. } = extraction;
+        let receipt = Receipt::account(body.len(), &scanned, gaps);
+        Inspection { decision, receipt, edits, restored, calls }
     }
 }

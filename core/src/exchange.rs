@@ -20,7 +20,11 @@ use alloc::{
 };
 
 use crate::{
-    act::{mask::Placeholders, reply, splice},
+    act::{
+        mask::Placeholders,
+        reply::{self, Client},
+        splice,
+    },
     action::{Action, Direction, Verdict},
     config::WithoutHeaderHold,
     decide::{Decision, decide},
@@ -33,7 +37,7 @@ use crate::{
     span::Span,
     step::{Body, HeaderEdit, Reply, Step, Steps, Time},
     stream::{Fed, Stream},
-    traffic::{Extraction, Format, Framing},
+    traffic::{Calls, Dialect, Extraction, Format, Framing},
 };
 
 /// Longer names from the wire are cut in events; they are for people to recognise, not to be replayed.
@@ -75,6 +79,9 @@ struct Meta {
     method: String,
     host: String,
     path: String,
+    /// What a refusal has to look like.
+    dialect: Dialect,
+    calls: Calls,
     status: Option<u16>,
 }
 
@@ -356,7 +363,7 @@ impl Exchange {
             (HeaderHold::Missing, WithoutHeaderHold::Refuse, Direction::Request) => {
                 self.degraded = Some(NO_HEADER_HOLD.to_string());
                 self.note(direction, Decision::refused(GapReason::DetectorError));
-                let reply = reply::unavailable(NO_HEADER_HOLD, self.meta.request_id.as_deref());
+                let reply = reply::unavailable(NO_HEADER_HOLD, self.meta.client());
                 self.refuse(direction, reply, Receipt::default(), steps);
             }
             (HeaderHold::Missing, ..) => {
@@ -433,7 +440,9 @@ impl Exchange {
                 }
             }
             Fed::Refuse(mut bytes) => {
-                bytes.extend(reply::last_words(&stream, direction, self.meta.request_id.as_deref()));
+                let (client, framing) = (self.meta.client(), stream.framing());
+                let (decision, opening) = (stream.decision(), stream.opening());
+                bytes.extend(reply::last_words(decision, direction, client, framing, opening));
                 steps.push(Step::Release(Body::Replaced(bytes)));
                 steps.push(Step::End);
             }
@@ -454,12 +463,15 @@ impl Exchange {
     fn judge(&mut self, direction: Direction, body: &[u8], steps: &mut Steps) {
         let format = self.side_mut(direction).format;
         let mut placeholders = core::mem::take(&mut self.placeholders);
-        let Inspection { decision, receipt, edits: changes, restored } =
+        let Inspection { decision, receipt, edits: changes, restored, calls } =
             self.engine.inspect(self.profile(), direction, format, body, &mut placeholders);
         self.placeholders = placeholders;
         self.restored += restored;
+        if direction == Direction::Request {
+            self.meta.calls = calls;
+        }
         if decision.action == Action::Block {
-            let reply = reply::blocked(&decision, direction, self.meta.request_id.as_deref());
+            let reply = reply::blocked(&decision, direction, self.meta.client());
             self.note(direction, decision);
             return self.refuse(direction, reply, receipt, steps);
         }
@@ -482,12 +494,12 @@ impl Exchange {
     /// A body, or the rest of one, that cannot be read. Policy decides whether it goes on.
     fn gap(&mut self, direction: Direction, reason: GapReason, end: bool, steps: &mut Steps) {
         let gaps = Vec::from([Gap::new(reason, Span::default())]);
-        let unread = Extraction { segments: Vec::new(), gaps };
+        let unread = Extraction { gaps, ..Extraction::default() };
         let decision = decide(self.profile(), direction, &[], &[], &unread);
         // Named even where no byte of it is forwarded.
         self.side_mut(direction).receipt.forward_unscanned(reason, 0);
         if decision.action == Action::Block {
-            let reply = reply::blocked(&decision, direction, self.meta.request_id.as_deref());
+            let reply = reply::blocked(&decision, direction, self.meta.client());
             self.note(direction, decision);
             let receipt = core::mem::take(&mut self.side_mut(direction).receipt);
             return self.refuse(direction, reply, receipt, steps);
@@ -583,6 +595,10 @@ impl Outcome {
 }
 
 impl Meta {
+    fn client(&self) -> Client<'_> {
+        Client { dialect: self.dialect, calls: &self.calls, request_id: self.request_id.as_deref() }
+    }
+
     fn read(&mut self, headers: &Headers<'_>) {
         let path = headers.value(":path").unwrap_or_default();
         let path = path.split(|b| *b == b'?').next().unwrap_or_default();
@@ -591,6 +607,7 @@ impl Meta {
         self.host =
             name_of(headers.value(":authority").or_else(|| headers.value("host")).unwrap_or_default());
         self.request_id = headers.value("x-request-id").map(name_of);
+        self.dialect = Dialect::of_request(&self.path.to_ascii_lowercase(), headers);
         self.trace_id =
             headers.text("traceparent").and_then(|value| value.split('-').nth(1)).map(String::from);
     }

@@ -21,7 +21,7 @@ use crate::{
     receipt::{Gap, GapReason, Receipt},
     span::Span,
     text::View,
-    traffic::{Extraction, Frames, Framing, Segment, read_event},
+    traffic::{Extraction, Frames, Framing, Segment, member, read_event},
 };
 
 /// Text before an event that is looked at with it: more than any phrase reaches.
@@ -52,6 +52,19 @@ pub(crate) struct Stream {
     gaps: Vec<Gap>,
     receipt: Receipt,
     decision: Decision,
+    opening: Opening,
+}
+
+/// What the receiver has seen of the stream, for an end that refers to it.
+#[derive(Debug, Default)]
+pub(crate) struct Opening {
+    /// The data of the first event, unless it is very long.
+    pub(crate) payload: String,
+    pub(crate) events: u32,
+    /// Answers side by side are numbered up to this.
+    pub(crate) last_choice: u32,
+    /// The content block of Anthropic's that has begun and not ended.
+    pub(crate) open_block: Option<u32>,
 }
 
 /// What is read as one text: the channel, and which of several answers side by side.
@@ -96,6 +109,7 @@ impl Stream {
             gaps: Vec::new(),
             receipt: Receipt::default(),
             decision: Decision::default(),
+            opening: Opening::default(),
         }
     }
 
@@ -136,6 +150,10 @@ impl Stream {
         &self.decision
     }
 
+    pub(crate) fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
     pub(crate) fn framing(&self) -> Framing {
         self.framing
     }
@@ -159,7 +177,7 @@ impl Stream {
         let mut budget = Budget::for_bytes(bytes.len() + CONTEXT_BYTES);
         let alone = Extraction {
             segments: event.segments.iter().filter(|segment| !segment.is_text).copied().collect(),
-            gaps: Vec::new(),
+            ..Extraction::default()
         };
         self.judge_alone(engine, bytes, at, &alone, &mut new_hits, &mut budget);
         let mut masks = restore::edits(bytes, &alone, &self.placeholders, profile.response.restore);
@@ -254,7 +272,7 @@ impl Stream {
         for (idx, segment) in segments.iter_mut().enumerate() {
             segment.next = (idx + 1 < n_segments).then_some(idx as u32 + 1);
         }
-        Extraction { segments, gaps: Vec::new() }
+        Extraction { segments, ..Extraction::default() }
     }
 
     /// Context and held segments of a lane as one view, and where in it each segment begins.
@@ -317,7 +335,7 @@ impl Stream {
             is_news |= self.note_gap(*gap);
         }
         if is_news {
-            let all = Extraction { segments: Vec::new(), gaps: self.gaps.clone() };
+            let all = Extraction { gaps: self.gaps.clone(), ..Extraction::default() };
             self.decision = decide(profile, self.direction, engine.rules(), &self.hits, &all);
         }
     }
@@ -381,6 +399,14 @@ impl Stream {
         let edits: Vec<Edit> = self.edits.iter().take(n_edits).map(local).collect();
         self.edits.drain(..n_edits);
         let bytes = splice(self.held.get(..len).unwrap_or_default(), &edits);
+        if self.opening.events == 0 {
+            self.opening.payload = first_payload(&bytes);
+        }
+        let starts = core::iter::once(0).chain(self.ends.iter().copied());
+        for (start, end) in starts.zip(self.ends.iter().copied()).take(n_events) {
+            self.opening.note_event(self.held.get(start..end).unwrap_or_default());
+        }
+        self.opening.last_choice = self.windows.iter().map(|window| window.lane.1).max().unwrap_or(0);
         self.held.drain(..len);
         self.ends.drain(..n_events);
         self.ends.iter_mut().for_each(|event_end| *event_end -= len);
@@ -422,6 +448,30 @@ impl Stream {
             }
         }
     }
+}
+
+impl Opening {
+    fn note_event(&mut self, event: &[u8]) {
+        self.events += 1;
+        let block = event.strip_prefix(b"event: content_block_");
+        match block {
+            Some(rest) if rest.starts_with(b"start") => {
+                let payload = first_payload(event);
+                self.open_block = member(&payload, "index").and_then(|index| index.parse().ok());
+            }
+            Some(rest) if rest.starts_with(b"stop") => self.open_block = None,
+            _ => {}
+        }
+    }
+}
+
+/// The first `data` of some events, or the first line; nothing if it is very long.
+fn first_payload(events: &[u8]) -> String {
+    const PAYLOAD_BYTES_MAX: usize = 8 * 1024;
+    let text = core::str::from_utf8(events).unwrap_or("");
+    let data = text.split(['\n', '\r']).find_map(|line| line.strip_prefix("data:"));
+    let payload = data.or_else(|| text.lines().next()).unwrap_or("").trim();
+    if payload.len() > PAYLOAD_BYTES_MAX { String::new() } else { payload.into() }
 }
 
 /// All detectors over one view.

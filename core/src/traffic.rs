@@ -7,6 +7,7 @@
 mod anthropic;
 mod bedrock;
 mod cohere;
+mod dialect;
 mod frames;
 mod gemini;
 mod json;
@@ -17,7 +18,9 @@ mod openai_responses;
 mod openai_text;
 mod walk;
 
+pub(crate) use dialect::{Calls, Dialect};
 pub(crate) use frames::{Frames, Framing, read_event};
+pub(crate) use json::member;
 
 use alloc::vec::Vec;
 
@@ -143,6 +146,7 @@ impl Segment {
 pub(crate) struct Extraction {
     pub(crate) segments: Vec<Segment>,
     pub(crate) gaps: Vec<Gap>,
+    pub(crate) calls: Calls,
 }
 
 impl Extraction {
@@ -158,7 +162,8 @@ impl Extraction {
             }
             at += len + chunk.invalid().len();
         }
-        Self { segments, gaps: Vec::from([Gap::new(reason, Span::whole(body.len()))]) }
+        let gaps = Vec::from([Gap::new(reason, Span::whole(body.len()))]);
+        Self { segments, gaps, calls: Calls::default() }
     }
 
     /// A segment and those that go on where it ends, in order.
@@ -234,5 +239,5 @@ pub(crate) fn default_channel(direction: Direction) -> Channel {
 
 fn whole(direction: Direction, len: usize) -> Extraction {
     let segment = Segment::plain(default_channel(direction), Span::whole(len));
-    Extraction { segments: Vec::from([segment]), gaps: Vec::new() }
+    Extraction { segments: Vec::from([segment]), ..Extraction::default() }
 }

@@ -85,7 +85,7 @@ pub struct Message {
     pub lacks: Texts,
     /// `null`: no such header.
     pub headers: BTreeMap<String, Option<String>>,
-    /// `error.code` of the body.
+    /// `sentinel.code` of the body, wherever a provider's shape has it; in plain text, a line of its own.
     pub error: Option<String>,
 }
 
@@ -337,13 +337,17 @@ fn block(case: &Case, outcome: &Outcome) -> Result<()> {
 /// The answer comes event by event.
 fn is_stream(case: &Case) -> bool {
     let content_type = case.response.header("content-type").unwrap_or_default();
-    [&b"text/event-stream"[..], b"application/x-ndjson"].iter().any(|kind| content_type.starts_with(kind))
+    [&b"text/event-stream"[..], b"application/x-ndjson", b"application/stream+json"]
+        .iter()
+        .any(|kind| content_type.starts_with(kind))
 }
 
 /// What was valid JSON still is, and its length is announced right.
 fn mask(case: &Case, outcome: &Outcome) -> Result<()> {
     let upstream = outcome.upstream.as_ref().map(|saw| (case.request.body(), &saw.headers, &saw.body));
     let client = outcome.client.as_ref().map(|saw| (case.response.body(), &saw.headers, &saw.body));
+    // A refusal is no answer of the upstream's.
+    let client = client.filter(|_| outcome.event.action != Action::Block);
     for (sent, headers, seen) in upstream.into_iter().chain(client) {
         // A text that happens to be a number is no document.
         let labelled = header(headers, "content-type").is_some_and(|value| value.ends_with(b"json"));
@@ -460,10 +464,23 @@ fn same_text(what: &str, expected: &[u8], seen: &[u8]) -> Result<()> {
 }
 
 fn error_code(body: &[u8]) -> Result<String> {
+    let text = String::from_utf8_lossy(body);
+    if let Some(code) = text.lines().find(|line| line.starts_with("sentinel_")) {
+        return Ok(code.to_owned());
+    }
     let value: Value =
         serde_json::from_slice(body).with_context(|| String::from_utf8_lossy(body).into_owned())?;
-    let code = value.pointer("/error/code").and_then(Value::as_str);
-    Ok(code.with_context(|| format!("no error.code: {value}"))?.to_owned())
+    let code = sentinel_of(&value).and_then(|sentinel| sentinel.get("code")).and_then(Value::as_str);
+    Ok(code.with_context(|| format!("no sentinel.code: {value}"))?.to_owned())
+}
+
+/// Every provider has another place for what it does not know.
+fn sentinel_of(value: &Value) -> Option<&Value> {
+    match value {
+        Value::Object(members) => members.get("sentinel").or_else(|| members.values().find_map(sentinel_of)),
+        Value::Array(items) => items.iter().find_map(sentinel_of),
+        _ => None,
+    }
 }
 
 fn summary(event: &Event) -> String {

@@ -1,5 +1,5 @@
-//! Replies in the shape that OpenAI clients raise as an error of their own: nobody can take a block for an
-//! answer of the model. They name the rule family and the request, never the text that matched.
+//! Why something was refused, as a reply of HTTP and as the last words of a stream that is cut. Both name the rule
+//! family and the request, never the text that matched. What they look like is up to [`super::shape`].
 
 use alloc::{
     format,
@@ -7,135 +7,135 @@ use alloc::{
     vec::Vec,
 };
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
+use super::shape;
 use crate::{
     action::{Direction, Verdict},
     decide::Decision,
     receipt::GapReason,
     step::Reply,
-    stream::Stream,
-    traffic::Framing,
+    stream::Opening,
+    traffic::{Calls, Dialect, Framing},
 };
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    error: ErrorDetail<'a>,
+/// Who asked, and in which words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client<'a> {
+    pub(crate) dialect: Dialect,
+    pub(crate) calls: &'a Calls,
+    pub(crate) request_id: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct ErrorDetail<'a> {
-    message: String,
-    r#type: &'static str,
-    param: Option<&'a str>,
-    code: &'static str,
-    sentinel: Sentinel<'a>,
-}
-
-#[derive(Serialize)]
-struct Sentinel<'a> {
+/// What every shape has to say.
+#[derive(Debug)]
+pub(super) struct Refusal<'a> {
+    pub(super) status: u16,
+    /// `sentinel_blocked` and the like, for programs.
+    pub(super) code: &'static str,
+    pub(super) kind: &'static str,
+    /// For people.
+    pub(super) message: String,
     verdict: Verdict,
     direction: Direction,
     families: Vec<&'static str>,
-    gaps: &'a [GapReason],
-    request_id: Option<&'a str>,
+    gaps: Vec<GapReason>,
+    pub(super) client: Client<'a>,
+    details: String,
 }
 
 /// The reply to a blocked request or response.
-pub(crate) fn blocked(decision: &Decision, direction: Direction, request_id: Option<&str>) -> Reply {
-    let mut families: Vec<&'static str> = decision
-        .findings
-        .iter()
-        .filter(|finding| !finding.shadow)
-        .map(|finding| finding.family.name())
-        .collect();
-    families.sort_unstable();
-    families.dedup();
-    let by_gap = decision.blocked_by_gap;
-    let (status, code) = match (by_gap, decision.gaps.first()) {
-        (true, Some(reason)) => (gap_status(*reason, direction), "sentinel_not_inspected"),
-        _ => (403, "sentinel_blocked"),
-    };
-    let what = direction.name();
-    let message = match by_gap {
-        true => format!(
-            "The {what} was refused because it could not be inspected ({}).",
-            gap_words(&decision.gaps)
-        ),
-        false => format!("The {what} was blocked by policy ({}).", families.join(", ")),
-    };
-    let detail = match (by_gap, decision.findings.first()) {
-        (false, Some(finding)) => format!("sentinel_block{{rule={}}}", finding.rule),
-        _ => format!("sentinel_block{{gap={}}}", gap_words(&decision.gaps)),
-    };
-    let body = ErrorBody {
-        error: ErrorDetail {
-            message,
-            r#type: "sentinel_policy",
-            param: None,
-            code,
-            sentinel: Sentinel {
-                verdict: decision.verdict,
-                direction,
-                families,
-                gaps: &decision.gaps,
-                request_id,
-            },
-        },
-    };
-    reply(status, decision.verdict, request_id, &body, detail)
+pub(crate) fn blocked(decision: &Decision, direction: Direction, client: Client<'_>) -> Reply {
+    Refusal::blocked(decision, direction, client).reply()
 }
 
-/// What a stream ends with when it is cut: an event that clients raise as an error, and the end they wait for.
-pub(crate) fn last_words(stream: &Stream, direction: Direction, request_id: Option<&str>) -> Vec<u8> {
-    let reply = blocked(stream.decision(), direction, request_id);
-    let body = String::from_utf8(reply.body).unwrap_or_default();
-    match stream.framing() {
-        // OpenAI clients look for `error` in the data, Anthropic's for the name of the event and the type.
-        Framing::ServerSentEvents => {
-            let rest = body.strip_prefix('{').unwrap_or(&body);
-            format!("event: error\ndata: {{\"type\":\"error\",{rest}\n\ndata: [DONE]\n\n").into_bytes()
-        }
-        Framing::Lines => format!("{body}\n").into_bytes(),
-    }
+/// What a stream ends with when it is cut.
+pub(crate) fn last_words(
+    decision: &Decision,
+    direction: Direction,
+    client: Client<'_>,
+    framing: Framing,
+    opening: &Opening,
+) -> Vec<u8> {
+    let dialect = Dialect::of_event(&opening.payload).unwrap_or(client.dialect);
+    let client = Client { dialect, ..client };
+    shape::last_words(&Refusal::blocked(decision, direction, client), framing, opening)
 }
 
 /// The guard itself cannot do its work here and policy says not to let traffic by.
-pub(crate) fn unavailable(why: &'static str, request_id: Option<&str>) -> Reply {
-    let body = ErrorBody {
-        error: ErrorDetail {
-            message: format!("The request was refused because the guard cannot inspect it here ({why})."),
-            r#type: "sentinel_unavailable",
-            param: None,
-            code: "sentinel_unavailable",
-            sentinel: Sentinel {
-                verdict: Verdict::Incomplete,
-                direction: Direction::Request,
-                families: Vec::new(),
-                gaps: &[GapReason::DetectorError],
-                request_id,
-            },
-        },
+pub(crate) fn unavailable(why: &'static str, client: Client<'_>) -> Reply {
+    let refusal = Refusal {
+        status: 503,
+        code: "sentinel_unavailable",
+        kind: "sentinel_unavailable",
+        message: format!("The request was refused because the guard cannot inspect it here ({why})."),
+        verdict: Verdict::Incomplete,
+        direction: Direction::Request,
+        families: Vec::new(),
+        gaps: Vec::from([GapReason::DetectorError]),
+        client,
+        details: format!("sentinel_unavailable{{{why}}}"),
     };
-    reply(503, Verdict::Incomplete, request_id, &body, format!("sentinel_unavailable{{{why}}}"))
+    refusal.reply()
 }
 
-fn reply(
-    status: u16,
-    verdict: Verdict,
-    request_id: Option<&str>,
-    body: &ErrorBody<'_>,
-    details: String,
-) -> Reply {
-    let mut headers = Vec::from([
-        ("content-type", "application/json".to_string()),
-        ("x-sentinel-action", "block".to_string()),
-        ("x-sentinel-verdict", verdict.name().to_string()),
-    ]);
-    if let Some(id) = request_id {
-        headers.push(("x-sentinel-request-id", id.to_string()));
+impl<'a> Refusal<'a> {
+    fn blocked(decision: &Decision, direction: Direction, client: Client<'a>) -> Self {
+        let shown = decision.findings.iter().filter(|finding| !finding.shadow);
+        let mut families: Vec<&'static str> = shown.map(|finding| finding.family.name()).collect();
+        families.sort_unstable();
+        families.dedup();
+        let by_gap = decision.blocked_by_gap;
+        let (status, code) = match (by_gap, decision.gaps.first()) {
+            (true, Some(reason)) => (gap_status(*reason, direction), "sentinel_not_inspected"),
+            _ => (403, "sentinel_blocked"),
+        };
+        let what = direction.name();
+        let gaps = gap_words(&decision.gaps);
+        let message = match by_gap {
+            true => format!("The {what} was refused because it could not be inspected ({gaps})."),
+            false => format!("The {what} was blocked by policy ({}).", families.join(", ")),
+        };
+        let details = match (by_gap, decision.findings.first()) {
+            (false, Some(finding)) => format!("sentinel_block{{rule={}}}", finding.rule),
+            _ => format!("sentinel_block{{gap={gaps}}}"),
+        };
+        let (verdict, gaps) = (decision.verdict, decision.gaps.clone());
+        let kind = "sentinel_policy";
+        Self { status, code, kind, message, verdict, direction, families, gaps, client, details }
     }
-    Reply { status, headers, body: serde_json::to_vec(body).unwrap_or_default(), details }
+
+    /// The same for every provider, in a member of its own that clients who do not know it skip.
+    pub(super) fn sentinel(&self) -> Value {
+        let gaps: Vec<&str> = self.gaps.iter().map(|reason| reason.name()).collect();
+        json!({
+            "code": self.code,
+            "verdict": self.verdict.name(),
+            "direction": self.direction.name(),
+            "families": self.families,
+            "gaps": gaps,
+            "request_id": self.client.request_id,
+        })
+    }
+
+    fn reply(self) -> Reply {
+        let shape::Shaped { status, content_type, body } = shape::body(&self);
+        let mut headers = Vec::from([
+            ("content-type", content_type.to_string()),
+            ("x-sentinel-action", "block".to_string()),
+            ("x-sentinel-verdict", self.verdict.name().to_string()),
+            // The kits of OpenAI and Anthropic try again after a 5xx; policy would say the same.
+            ("x-should-retry", "false".to_string()),
+        ]);
+        if let Some(id) = self.client.request_id {
+            headers.push(("x-sentinel-request-id", id.to_string()));
+            headers.extend(shape::request_id_header(self.client.dialect).map(|name| (name, id.to_string())));
+        }
+        if self.client.dialect == Dialect::Bedrock {
+            headers.push(("x-amzn-errortype", shape::bedrock_error(status).to_string()));
+        }
+        Reply { status, headers, body, details: self.details }
+    }
 }
 
 /// The status that says what a well-meaning client could change.

@@ -238,6 +238,32 @@ impl<'a> Reader<'a> {
 }
 
 /// Whether the text is exactly one JSON value.
+/// The value of a member of the outermost object, as it stands in the text. The first one, where there are several.
+pub(crate) fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut reader = Reader::new(text);
+    if reader.token() != Ok(Some(Token::ObjectStart)) {
+        return None;
+    }
+    while let Ok(Some(Token::Key(key))) = reader.token() {
+        let start = reader.at;
+        loop {
+            reader.token().ok()??;
+            if reader.depth == 1 {
+                break;
+            }
+        }
+        if text.get(key.range()) == Some(name) {
+            return text.get(start..reader.at).map(str::trim);
+        }
+    }
+    None
+}
+
+/// The same for a string, without its quotes.
+pub(crate) fn string_member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    member(text, name)?.strip_prefix('"')?.strip_suffix('"')
+}
+
 #[cfg(test)]
 pub(crate) fn accepts(text: &str) -> bool {
     let mut reader = Reader::new(text);
@@ -303,5 +329,16 @@ mod tests {
             let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
             prop_assert_eq!(accepts(&text), theirs, "{}", text);
         }
+    }
+
+    #[test]
+    fn members_are_found_as_they_stand() {
+        let text = r#" {"a": {"id": [1, 2]}, "id" : "x\"y", "n": 1.5 , "n": 2}"#;
+        assert_eq!(member(text, "a"), Some(r#"{"id": [1, 2]}"#));
+        assert_eq!(string_member(text, "id"), Some(r#"x\"y"#));
+        assert_eq!(member(text, "n"), Some("1.5"));
+        assert_eq!(member(text, "b"), None);
+        assert_eq!(member("[1]", "a"), None);
+        assert_eq!(member(r#"{"a":"#, "a"), None);
     }
 }

@@ -7,17 +7,20 @@ use crate::{action::Direction, receipt::GapReason};
 
 pub(super) const SHAPE: Shape = Shape { key, role: silent, block_type: silent };
 
-fn key(parent: Place, key: &str, _: Direction) -> Place {
+fn key(parent: Place, key: &str, direction: Direction) -> Place {
     match (parent, key) {
         (Place::Root, "input" | "output") => Place::Messages,
         (Place::Root, "instructions") => Place::On(Channel::System),
-        (Place::Root, "previous_response_id" | "conversation") => Place::History,
+        // An answer names the history, too, but does not add to it.
+        (Place::Root, "previous_response_id" | "conversation") if direction == Direction::Request => {
+            Place::History
+        }
         // Items that are no messages: calls of tools, what came of them, and summaries of reasoning.
         (Place::Message, "arguments" | "input" | "action") => Place::On(Channel::ToolArguments),
         (Place::Message, "output" | "results" | "outputs") => Place::On(Channel::ToolResult),
         (Place::Message, "tools") => Place::On(Channel::ToolDefinition),
         (Place::Message, "summary") => Place::Content,
-        (Place::History | Place::Text, "id") => Place::History,
+        (Place::History | Place::Text, "id") if direction == Direction::Request => Place::History,
         (Place::Message | Place::Block, "encrypted_content") => {
             Place::Reference(GapReason::HistoryNotVisible)
         }

@@ -98,7 +98,10 @@ pub(super) fn walk(
         next: Place::Root,
         scopes: Vec::new(),
         last_text: None,
+        call: Call::default(),
+        is_id: false,
     };
+    walk.out.calls.is_batch = text.trim_start().starts_with('[');
     let mut reader = Reader::new(text);
     while let Some(token) = reader.token()? {
         walk.token(token);
@@ -123,6 +126,19 @@ struct Walk<'a> {
     scopes: Vec<Scope>,
     /// The last text of the message before, for the next one to join.
     last_text: Option<usize>,
+    /// The remote call that the outermost object may be.
+    call: Call,
+    /// The last key announces the id of that call.
+    is_id: bool,
+}
+
+/// What makes an object a call by JSON-RPC that wants an answer.
+#[derive(Default)]
+struct Call {
+    is_rpc: bool,
+    has_method: bool,
+    /// As it stands in the text.
+    id: Option<Span>,
 }
 
 /// A message or block whose channel is not settled yet.
@@ -151,10 +167,15 @@ impl Walk<'_> {
             // One message or block where a list of them may stand.
             (Place::Messages, Token::ObjectStart) => Place::Message,
             (Place::Content, Token::ObjectStart) => Place::Block,
+            // An answer inside an event or a line of a batch, where a text may stand as well.
+            (Place::Text, Token::ObjectStart) if self.wraps_an_answer() => Place::Root,
             (place, _) => place,
         };
         self.places.push(place);
         self.next = place;
+        if place == Place::Root && token == Token::ObjectStart {
+            self.call = Call::default();
+        }
         if token == Token::ObjectStart && matches!(place, Place::Message | Place::Block) {
             self.scopes.push(Scope {
                 depth: self.places.len(),
@@ -172,7 +193,9 @@ impl Walk<'_> {
         {
             self.settle(&scope);
         }
-        self.places.pop();
+        if self.places.pop() == Some(Place::Root) {
+            self.note_call();
+        }
         // The next element of an array stands where the array stands.
         self.next = self.parent();
     }
@@ -184,6 +207,11 @@ impl Walk<'_> {
         let place = places.into_iter().find(|place| *place != Place::Other).unwrap_or(Place::Other);
         self.next = place;
         self.is_index = name == "index" && parent == Place::Message;
+        self.is_id = name == "id" && parent == Place::Root;
+        if parent == Place::Root {
+            self.call.is_rpc |= name == "jsonrpc";
+            self.call.has_method |= name == "method";
+        }
         self.is_partial = self.mode == Mode::Stream && matches!(&*name, "arguments" | "partial_json");
         // Keys carry text of the sender's choosing, too.
         let place = if matches!(place, Place::On(_)) { place } else { Place::Other };
@@ -204,11 +232,17 @@ impl Walk<'_> {
                 scope.choice = choice;
             }
         }
+        if self.is_id {
+            self.call.id = Some(span);
+        }
         self.push(self.next, span, Form::JsonNumber, 0);
     }
 
     fn string(&mut self, span: Span) {
         let value = self.text.get(span.range()).unwrap_or("");
+        if self.is_id {
+            self.call.id = Some(Span { start: span.start.saturating_sub(1), end: span.end + 1 });
+        }
         match self.next {
             Place::Role => self.note_role(value),
             Place::BlockType => self.note_block_type(value),
@@ -350,6 +384,21 @@ impl Walk<'_> {
         if scope.is_message {
             self.last_text = last;
         }
+    }
+
+    /// An object has closed that may have been a call. Closing what stands around it changes nothing more.
+    fn note_call(&mut self) {
+        const CALLS_MAX: usize = 64;
+        let Call { is_rpc, has_method, id } = core::mem::take(&mut self.call);
+        self.out.calls.is_rpc |= is_rpc;
+        let id = id.filter(|_| is_rpc && has_method).and_then(|id| self.text.get(id.range()));
+        if let Some(id) = id.filter(|_| self.out.calls.ids.len() < CALLS_MAX) {
+            self.out.calls.ids.push(id.into());
+        }
+    }
+
+    fn wraps_an_answer(&self) -> bool {
+        self.direction == Direction::Response && self.places.as_slice() == [Place::Root]
     }
 
     fn parent(&self) -> Place {
