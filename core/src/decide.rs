@@ -17,6 +17,7 @@ use crate::{
     policy::{Mode, Profile, RuleAction},
     receipt::{Gap, GapReason},
     span::Span,
+    text::Layers,
     traffic::{Extraction, Form, pieces},
 };
 
@@ -45,8 +46,7 @@ pub(crate) struct Mask {
     pub(crate) form: Form,
     /// The placeholder stands in an earlier segment; here the rest only disappears.
     pub(crate) continues: bool,
-    /// Rounds of JSON strings around the span.
-    pub(crate) depth: u8,
+    pub(crate) layers: Layers,
     /// `CARD` for `pii/card`: what the placeholder is named after.
     pub(crate) entity: String,
     /// Masks with the same number are parts of one text.
@@ -175,8 +175,8 @@ impl Mask {
         pieces(extraction, hit.segment as usize, hit.span).enumerate().map(move |(part, (segment, span))| {
             // Part of a number cannot be replaced without breaking it: a sign or a fraction may stand beside it.
             let span = if segment.form == Form::JsonNumber { segment.span } else { span };
-            let (form, depth, entity) = (segment.form, segment.depth, entity.clone());
-            Self { span, form, depth, entity, hit: number, continues: part > 0 }
+            let (form, layers, entity) = (segment.form, segment.layers, entity.clone());
+            Self { span, form, layers, entity, hit: number, continues: part > 0 }
         })
     }
 }

@@ -128,7 +128,7 @@ pub(crate) fn detect(detectors: &[&dyn Detector], body: &[u8], extraction: &mut 
             if part > 0 {
                 view.separate(segment.span.start);
             }
-            view.append(text.unwrap_or(""), segment.span.start, segment.depth);
+            view.append(text.unwrap_or(""), segment.span.start, segment.layers);
         }
         for detector in detectors {
             detector.detect(&mut view, &mut hits);

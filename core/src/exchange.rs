@@ -37,7 +37,7 @@ use crate::{
     span::Span,
     step::{Body, HeaderEdit, Reply, Step, Steps, Time},
     stream::{Fed, Stream},
-    traffic::{Calls, Dialect, Extraction, Format, Framing},
+    traffic::{self, Calls, Dialect, Extraction, Format, Framing},
 };
 
 /// Longer names from the wire are cut in events; they are for people to recognise, not to be replayed.
@@ -685,9 +685,7 @@ fn framing(headers: &Headers<'_>) -> Option<Framing> {
     let media_type = headers.text("content-type").map(http::media_type)?.to_ascii_lowercase();
     match media_type.as_str() {
         "text/event-stream" => Some(Framing::ServerSentEvents),
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/stream+json" => {
-            Some(Framing::Lines)
-        }
+        lines if traffic::is_lines(lines) => Some(Framing::Lines),
         _ => None,
     }
 }

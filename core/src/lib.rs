@@ -42,4 +42,4 @@ pub use finding::Finding;
 pub use sentinel_model::{Channel, Family};
 pub use span::Span;
 pub use step::{Body, HeaderEdit, Reply, Step, Steps, Time};
-pub use traffic::Format;
+pub use traffic::{Boundary, Format};

@@ -220,7 +220,7 @@ impl Stream {
         for (idx, segment) in alone.segments.iter().enumerate() {
             let Ok(text) = core::str::from_utf8(segment.span.of(event)) else { continue };
             view.clear();
-            view.append(text, segment.span.start + at, segment.depth);
+            view.append(text, segment.span.start + at, segment.layers);
             found.extend(look(engine, &mut view, segment.channel, idx as u32, budget));
         }
     }
@@ -287,7 +287,7 @@ impl Stream {
             starts.push(view.text().len());
             let start = (segment.span.start - base) as usize;
             let bytes = self.held.get(start..start + segment.span.len() as usize).unwrap_or_default();
-            view.append(core::str::from_utf8(bytes).unwrap_or(""), segment.span.start, segment.depth);
+            view.append(core::str::from_utf8(bytes).unwrap_or(""), segment.span.start, segment.layers);
         }
         (view, starts)
     }

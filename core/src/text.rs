@@ -5,5 +5,5 @@ mod view;
 mod words;
 
 pub(crate) use search::find;
-pub(crate) use view::View;
+pub(crate) use view::{Layers, View};
 pub(crate) use words::{Word, may_be_word};

@@ -8,10 +8,12 @@ mod anthropic;
 mod bedrock;
 mod cohere;
 mod dialect;
+mod form;
 mod frames;
 mod gemini;
 mod json;
 mod json_rpc;
+mod multipart;
 mod ollama;
 mod openai_chat;
 mod openai_responses;
@@ -21,6 +23,7 @@ mod walk;
 pub(crate) use dialect::{Calls, Dialect};
 pub(crate) use frames::{Frames, Framing, read_event};
 pub(crate) use json::member;
+pub use multipart::Boundary;
 
 use alloc::vec::Vec;
 
@@ -31,6 +34,7 @@ use crate::{
     http::{Headers, media_type},
     receipt::{Gap, GapReason},
     span::Span,
+    text::Layers,
 };
 
 /// Every format of JSON that is known. Where two know the same key, the first has it.
@@ -57,6 +61,11 @@ pub enum Format {
     Text,
     /// Text, and nothing else: for a person who says so.
     PlainText,
+    /// One JSON text a line.
+    Lines,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    Multipart(Boundary),
     /// A media type that no reader exists for.
     Unknown,
 }
@@ -68,6 +77,9 @@ impl Format {
             Self::OpenAiChat => "openai_chat",
             Self::Json => "json",
             Self::Text | Self::PlainText => "text",
+            Self::Lines => "lines",
+            Self::Form => "form",
+            Self::Multipart(_) => "multipart",
             Self::Unknown => "unknown",
         }
     }
@@ -80,6 +92,12 @@ impl Format {
         match media_type.as_str() {
             "application/json" | "text/json" => Self::Json,
             t if t.ends_with("+json") => Self::Json,
+            "application/x-www-form-urlencoded" => Self::Form,
+            t if t.starts_with("multipart/") => {
+                let value = core::str::from_utf8(content_type).unwrap_or("");
+                Boundary::of_content_type(value).map_or(Self::Unknown, Self::Multipart)
+            }
+            t if is_lines(t) => Self::Lines,
             t if t.starts_with("text/") => Self::Text,
             _ => Self::Unknown,
         }
@@ -106,8 +124,7 @@ pub(crate) struct Segment {
     pub(crate) is_text: bool,
     pub(crate) span: Span,
     pub(crate) form: Form,
-    /// Rounds of JSON strings around the text: 0 as it stands, 1 in a string, 2 in a string of stringified JSON.
-    pub(crate) depth: u8,
+    pub(crate) layers: Layers,
     /// The segment that goes on where this one ends: the next part of a message, or of the next message of the same
     /// role.
     pub(crate) next: Option<u32>,
@@ -133,7 +150,7 @@ impl Segment {
             is_text,
             span,
             form: Form::Text,
-            depth: 0,
+            layers: Layers::NONE,
             next: None,
             continues: false,
             choice: 0,
@@ -164,6 +181,16 @@ impl Extraction {
         }
         let gaps = Vec::from([Gap::new(reason, Span::whole(body.len()))]);
         Self { segments, gaps, calls: Calls::default() }
+    }
+
+    /// What stands in a part of the body that begins at `at`.
+    pub(crate) fn absorb(&mut self, part: Self, at: u32) {
+        let first = self.segments.len() as u32;
+        self.segments.extend(part.segments.into_iter().map(|segment| {
+            let next = segment.next.map(|idx| idx + first);
+            Segment { next, ..segment.shifted(at) }
+        }));
+        self.gaps.extend(part.gaps.into_iter().map(|gap| gap.shifted(at)));
     }
 
     /// A segment and those that go on where it ends, in order.
@@ -200,20 +227,60 @@ pub(crate) fn extract(format: Format, direction: Direction, body: &[u8]) -> Extr
     if body.is_empty() {
         return Extraction::default();
     }
+    if let Format::Multipart(boundary) = format
+        && let Some(parts) = multipart::read(body, boundary, direction)
+    {
+        return parts;
+    }
     let Ok(text) = core::str::from_utf8(body) else {
         return Extraction::unreadable(direction, body, GapReason::Unparsable);
     };
     let labelled = matches!(format, Format::Json | Format::OpenAiChat);
+    if format == Format::Lines {
+        let lines = lines(text, direction);
+        let whole = || walk::walk(text, direction, &SHAPES, walk::Mode::Whole).ok();
+        let is_unread = |gap: &Gap| gap.reason == GapReason::Unparsable;
+        return lines.gaps.iter().any(is_unread).then(whole).flatten().unwrap_or(lines);
+    }
     if labelled || (format != Format::PlainText && looks_like_json(text)) {
         return walk::walk(text, direction, &SHAPES, walk::Mode::Whole)
             .unwrap_or_else(|error| Extraction::unreadable(direction, body, error.reason()));
     }
     match format {
-        Format::Unknown => Extraction::unreadable(direction, body, GapReason::Unparsable),
+        Format::Form => form::read(text, direction),
+        Format::Unknown | Format::Multipart(_) => {
+            Extraction::unreadable(direction, body, GapReason::Unparsable)
+        }
         // Text in a wider encoding that happens to be UTF-8, letter by letter with zeros between.
         _ if body.contains(&0) => Extraction::unreadable(direction, body, GapReason::Unparsable),
         _ => whole(direction, body.len()),
     }
+}
+
+/// Media types of one JSON text a line.
+pub(crate) fn is_lines(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines"
+            | "application/json-lines"
+            | "application/stream+json"
+    )
+}
+
+/// Every line by itself; one that cannot be read is a gap.
+fn lines(text: &str, direction: Direction) -> Extraction {
+    let mut out = Extraction::default();
+    let mut at = 0;
+    for line in text.split('\n') {
+        if !line.trim().is_empty() {
+            out.absorb(extract(Format::Json, direction, line.as_bytes()), at as u32);
+        }
+        at += line.len() + 1;
+    }
+    out
 }
 
 /// Whether some server might read this as JSON, laxer ones and a byte order mark included. What begins so and is not

@@ -98,9 +98,10 @@ pub(crate) fn edits(body: &[u8], base: u32, masks: &[Mask], placeholders: &mut P
         let name = placeholders.name_for(&mask.entity, original, &taken);
         let text = match mask.form {
             // A bare number cannot hold a placeholder; a string can, and the JSON stays well formed.
-            Form::JsonNumber => format!("{quote}{name}{quote}", quote = quote(mask.depth)),
+            Form::JsonNumber => format!("{quote}{name}{quote}", quote = quote(mask.layers.strings)),
             Form::JsonString | Form::Text => name,
         };
+        let text = if mask.layers.is_form { in_form(&text) } else { text };
         Edit { span: mask.span, text }
     };
     masks.iter().map(&mut edit).collect()
@@ -109,7 +110,7 @@ pub(crate) fn edits(body: &[u8], base: u32, masks: &[Mask], placeholders: &mut P
 /// The text that the bytes mean.
 fn plain(bytes: &[u8], mask: &Mask) -> String {
     let mut view = View::default();
-    view.append_plain(core::str::from_utf8(bytes).unwrap_or(""), 0, mask.depth);
+    view.append_plain(core::str::from_utf8(bytes).unwrap_or(""), 0, mask.layers);
     view.text().into()
 }
 
@@ -135,6 +136,19 @@ pub(crate) fn name_len(text: &[u8]) -> Option<usize> {
     let len =
         inner.iter().take(NAME_BYTES_MAX).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
     (len > 0 && inner.get(len) == Some(&b']')).then_some(len + 2)
+}
+
+/// A text as it stands in a form.
+pub(super) fn in_form(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' ' => out.push('+'),
+            _ if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// A quotation mark inside `depth` rounds of JSON strings: every round escapes what the one before has written.

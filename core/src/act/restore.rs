@@ -9,7 +9,7 @@ use sentinel_model::Channel;
 
 use super::{
     Edit,
-    mask::{Placeholders, name_len},
+    mask::{Placeholders, in_form, name_len},
 };
 use crate::{
     policy::Restore,
@@ -41,7 +41,7 @@ pub(crate) fn edits(
             continue;
         }
         view.clear();
-        view.append(text, segment.span.start, segment.depth);
+        view.append(text, segment.span.start, segment.layers);
         edits.extend(in_view(&view, extraction, idx, placeholders, restore));
     }
     edits.sort_by_key(|edit| edit.span.start);
@@ -91,12 +91,19 @@ pub(crate) fn open_at(view: &View, placeholders: &Placeholders) -> Option<usize>
 
 /// A text as it must stand in a segment.
 fn written(text: &str, segment: &Segment) -> String {
-    let rounds = segment.depth + u8::from(segment.is_partial);
+    let rounds = segment.layers.strings + u8::from(segment.is_partial);
+    if segment.layers.is_form {
+        return in_form(&escaped_times(text, rounds));
+    }
     match (segment.form, rounds) {
         // A line end would end more than the text, where lines mean something.
         (Form::Text, 0) => text.replace(['\r', '\n'], " "),
-        _ => (0..rounds).fold(String::from(text), |text, _| escaped(&text)),
+        _ => escaped_times(text, rounds),
     }
+}
+
+fn escaped_times(text: &str, rounds: u8) -> String {
+    (0..rounds).fold(String::from(text), |text, _| escaped(&text))
 }
 
 /// The inside of the JSON string of a text.

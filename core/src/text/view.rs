@@ -14,6 +14,25 @@ use super::{
 };
 use crate::span::Span;
 
+/// What a text is wrapped in: rounds of JSON strings, and perhaps a form around them all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Layers {
+    /// Percent signs, and a plus for a space.
+    pub(crate) is_form: bool,
+    /// 0 as it stands, 1 in a JSON string, 2 in a string of stringified JSON.
+    pub(crate) strings: u8,
+}
+
+impl Layers {
+    pub(crate) const NONE: Self = Self { is_form: false, strings: 0 };
+    pub(crate) const STRING: Self = Self { is_form: false, strings: 1 };
+    pub(crate) const FORM: Self = Self { is_form: true, strings: 0 };
+
+    fn without_a_string(self) -> Option<Self> {
+        Some(Self { strings: self.strings.checked_sub(1)?, ..self })
+    }
+}
+
 /// What is done to characters on their way into a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
@@ -49,14 +68,14 @@ impl View {
         self.words_end = 0;
     }
 
-    /// Reads `source`, which begins at byte `base` of the body and is wrapped in `escapes` rounds of JSON strings.
-    pub(crate) fn append(&mut self, source: &str, base: u32, escapes: u8) {
-        self.read(source, base, escapes, Reading::Folded);
+    /// Reads `source`, which begins at byte `base` of the body.
+    pub(crate) fn append(&mut self, source: &str, base: u32, layers: Layers) {
+        self.read(source, base, layers, Reading::Folded);
     }
 
     /// The same without folding.
-    pub(crate) fn append_plain(&mut self, source: &str, base: u32, escapes: u8) {
-        self.read(source, base, escapes, Reading::Plain);
+    pub(crate) fn append_plain(&mut self, source: &str, base: u32, layers: Layers) {
+        self.read(source, base, layers, Reading::Plain);
     }
 
     /// Text that was read before and is gone: it can be matched, and leads back to nothing before `at`.
@@ -79,14 +98,14 @@ impl View {
         self.note(start, Span { start: at, end: at });
     }
 
-    fn read(&mut self, source: &str, base: u32, escapes: u8, reading: Reading) {
+    fn read(&mut self, source: &str, base: u32, layers: Layers, reading: Reading) {
         self.text.reserve(source.len());
         let mut rest = source;
         let mut at = base;
         while !rest.is_empty() {
-            let plain = plain_ascii_len(rest.as_bytes(), escapes);
+            let plain = plain_ascii_len(rest.as_bytes(), layers);
             let used = match plain {
-                0 => self.push_char(rest, at, escapes, reading),
+                0 => self.push_char(rest, at, layers, reading),
                 len => self.push_ascii(rest, len, at, reading),
             };
             rest = rest.get(used..).unwrap_or("");
@@ -145,8 +164,8 @@ impl View {
     }
 
     /// One character or escape that needs a closer look; answers how many bytes of the source it took.
-    fn push_char(&mut self, rest: &str, at: u32, escapes: u8, reading: Reading) -> usize {
-        let (c, used) = next_char(rest, escapes);
+    fn push_char(&mut self, rest: &str, at: u32, layers: Layers, reading: Reading) -> usize {
+        let (c, used) = next_char(rest, layers);
         let used = used.min(rest.len());
         let start = self.text.len();
         match reading {
@@ -177,10 +196,13 @@ impl View {
 const WORDS_REACH: usize = 384;
 
 /// Length of the leading stretch that needs no look at single characters.
-fn plain_ascii_len(bytes: &[u8], escapes: u8) -> usize {
-    match escapes {
-        0 => find(bytes, |b| b >= 0x80),
-        _ => find(bytes, |b| (b >= 0x80) | (b == b'\\')),
+fn plain_ascii_len(bytes: &[u8], layers: Layers) -> usize {
+    match layers {
+        Layers::NONE => find(bytes, |b| b >= 0x80),
+        Layers { is_form: false, .. } => find(bytes, |b| (b >= 0x80) | (b == b'\\')),
+        Layers { is_form: true, .. } => {
+            find(bytes, |b| (b >= 0x80) | (b == b'\\') | (b == b'%') | (b == b'+'))
+        }
     }
 }
 
@@ -188,10 +210,41 @@ fn first_char(text: &str) -> (char, usize) {
     text.chars().next().map_or(('\u{fffd}', 1), |c| (c, c.len_utf8()))
 }
 
-/// The first character of a text in `escapes` rounds of JSON strings, and the bytes it takes. A lone surrogate or a
+/// The first character of a form, and the bytes it takes. Bytes that make no character read as U+FFFD, one by one.
+fn form_char(text: &str) -> (char, usize) {
+    const CHAR_BYTES_MAX: usize = 4;
+    match text.as_bytes() {
+        [b'+', ..] => return (' ', 1),
+        [b'%', ..] => {}
+        _ => return first_char(text),
+    }
+    let mut bytes = [0; CHAR_BYTES_MAX];
+    for len in 1..=CHAR_BYTES_MAX {
+        let Some(byte) = percent_byte(text.as_bytes(), (len - 1) * 3) else { break };
+        if let Some(slot) = bytes.get_mut(len - 1) {
+            *slot = byte;
+        }
+        let so_far = core::str::from_utf8(bytes.get(..len).unwrap_or_default());
+        if let Some(c) = so_far.ok().and_then(|text| text.chars().next()) {
+            return (c, len * 3);
+        }
+    }
+    // A percent sign that begins nothing stands for itself.
+    percent_byte(text.as_bytes(), 0).map_or(('%', 1), |_| ('\u{fffd}', 3))
+}
+
+fn percent_byte(text: &[u8], at: usize) -> Option<u8> {
+    let [b'%', high, low] = text.get(at..at + 3)? else { return None };
+    let digit = |b: u8| char::from(b).to_digit(16);
+    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
+}
+
+/// The first character of a text inside its layers, and the bytes it takes. A lone surrogate or a
 /// broken escape reads as U+FFFD; the JSON reader has refused broken escapes before, so this only has to go on.
-fn next_char(text: &str, escapes: u8) -> (char, usize) {
-    let Some(outer) = escapes.checked_sub(1) else { return first_char(text) };
+fn next_char(text: &str, layers: Layers) -> (char, usize) {
+    let Some(outer) = layers.without_a_string() else {
+        return if layers.is_form { form_char(text) } else { first_char(text) };
+    };
     let (c, used) = next_char(text, outer);
     if c != '\\' {
         return (c, used);
@@ -211,7 +264,7 @@ fn next_char(text: &str, escapes: u8) -> (char, usize) {
 }
 
 /// The rest of `\uXXXX`, whose digits begin at `at`, with the second half of a surrogate pair.
-fn unicode_escape(text: &str, at: usize, outer: u8) -> (char, usize) {
+fn unicode_escape(text: &str, at: usize, outer: Layers) -> (char, usize) {
     let Some((unit, end)) = code_unit(text, at, outer) else { return ('\u{fffd}', at) };
     if let Some(c) = char::from_u32(unit) {
         return (c, end);
@@ -229,7 +282,7 @@ fn unicode_escape(text: &str, at: usize, outer: u8) -> (char, usize) {
 }
 
 /// Four hexadecimal digits, and where they end.
-fn code_unit(text: &str, at: usize, outer: u8) -> Option<(u32, usize)> {
+fn code_unit(text: &str, at: usize, outer: Layers) -> Option<(u32, usize)> {
     (0..4).try_fold((0, at), |(value, at), _| {
         let (digit, len) = next_char(text.get(at..)?, outer);
         Some((value << 4 | digit.to_digit(16)?, at + len))
@@ -237,7 +290,7 @@ fn code_unit(text: &str, at: usize, outer: u8) -> Option<(u32, usize)> {
 }
 
 /// Where the text goes on behind a character that must stand at `at`.
-fn literal(text: &str, at: usize, expected: char, outer: u8) -> Option<usize> {
+fn literal(text: &str, at: usize, expected: char, outer: Layers) -> Option<usize> {
     let (c, len) = next_char(text.get(at..).filter(|rest| !rest.is_empty())?, outer);
     (c == expected).then_some(at + len)
 }
@@ -253,9 +306,14 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(source: &str, escapes: u8, text: &str) -> View {
+    fn check(source: &str, strings: u8, text: &str) -> View {
+        check_in(source, Layers { is_form: false, strings }, text)
+    }
+
+    #[track_caller]
+    fn check_in(source: &str, layers: Layers, text: &str) -> View {
         let mut view = View::default();
-        view.append(source, 0, escapes);
+        view.append(source, 0, layers);
         assert_eq!(view.text(), text);
         view
     }
@@ -291,11 +349,19 @@ mod tests {
     #[test]
     fn pieces_lead_back_to_where_they_stood() {
         let mut view = View::default();
-        view.append("one", 10, 0);
+        view.append("one", 10, Layers::NONE);
         view.separate(20);
-        view.append("two", 20, 0);
+        view.append("two", 20, Layers::NONE);
         assert_eq!(view.text(), "one\ntwo");
         assert_eq!(view.source(1, 6), Span::new(11, 22));
+    }
+
+    #[test]
+    fn forms_read_as_what_they_stand_for() {
+        let view = check_in("a+%49%C3%9f%e2%82%AC%zz%ff%41", Layers::FORM, "a i\u{df}\u{20ac}%zz\u{fffd}a");
+        assert_eq!(view.source(2, 3), Span::new(2, 5));
+        assert_eq!(view.source(3, 5), Span::new(5, 11));
+        check_in("%5Cu0041%5c%22b", Layers { is_form: true, strings: 1 }, "a\"b");
     }
 
     #[test]

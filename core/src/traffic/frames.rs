@@ -99,12 +99,8 @@ fn read_payload(payload: &str, at: usize, direction: Direction, out: &mut Extrac
         true => walk::walk(payload, direction, &SHAPES, walk::Mode::Stream),
         false => Err(super::json::JsonError::Syntax),
     };
-    let shift = at as u32;
     match read {
-        Ok(read) => {
-            out.segments.extend(read.segments.into_iter().map(|segment| segment.shifted(shift)));
-            out.gaps.extend(read.gaps.into_iter().map(|gap| gap.shifted(shift)));
-        }
+        Ok(read) => out.absorb(read, at as u32),
         Err(_) => {
             out.segments.push(alone(direction, at, payload.len()));
             // `[DONE]` and the like are words that mean what they say.

@@ -12,6 +12,8 @@ fn key(parent: Place, key: &str, _: Direction) -> Place {
     match (parent, key) {
         (Place::Root, "prompt" | "suffix" | "query" | "texts" | "text") => Place::Text,
         (Place::Root, "inputs") => Place::Messages,
+        // A line of a batch has the request, or the response, inside.
+        (Place::Root, "body") => Place::Root,
         (_, "b64_json") => Place::Media(GapReason::Image),
         (Place::Root, "documents") => Place::On(Channel::Document),
         // A choice of a completion.

@@ -17,7 +17,7 @@ use crate::{
     action::Direction,
     receipt::{Gap, GapReason},
     span::Span,
-    text::View,
+    text::{Layers, View},
 };
 
 /// Answers side by side that are told apart; further ones count as one.
@@ -107,6 +107,30 @@ pub(super) fn walk(
         walk.token(token);
     }
     Ok(walk.out)
+}
+
+/// Walks JSON that stands behind other layers, if it is JSON that stands there.
+pub(super) fn walk_behind(raw: &str, base: u32, layers: Layers, direction: Direction) -> Option<Extraction> {
+    let mut inner = View::default();
+    inner.append_plain(raw, base, layers);
+    if !inner.text().trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    let mut out = walk(inner.text(), direction, &super::SHAPES, Mode::Whole).ok()?;
+    let source = |span: Span| match inner.source(span.start as usize, span.end.max(span.start + 1) as usize) {
+        outer if span.is_empty() => Span { start: outer.start, end: outer.start },
+        outer => outer,
+    };
+    for segment in &mut out.segments {
+        segment.span = source(segment.span);
+        let strings = segment.layers.strings + layers.strings;
+        segment.layers = Layers { strings, ..layers };
+    }
+    for gap in &mut out.gaps {
+        let Span { start, end } = source(gap.span());
+        (gap.start, gap.end) = (start, end);
+    }
+    Some(out)
 }
 
 struct Walk<'a> {
@@ -282,7 +306,7 @@ impl Walk<'_> {
             return false;
         }
         let mut inner = View::default();
-        inner.append_plain(raw, span.start, depth);
+        inner.append_plain(raw, span.start, Layers { is_form: false, strings: depth });
         if !inner.text().trim_start().starts_with(['{', '[', '"']) {
             return false;
         }
@@ -308,7 +332,7 @@ impl Walk<'_> {
         true
     }
 
-    fn push(&mut self, place: Place, span: Span, form: Form, depth: u8) {
+    fn push(&mut self, place: Place, span: Span, form: Form, strings: u8) {
         let subtree = core::iter::once(&place).chain(self.places.iter().rev());
         let settled = subtree.into_iter().find_map(|place| match place {
             Place::On(channel) => Some(*channel),
@@ -320,7 +344,7 @@ impl Walk<'_> {
             is_text: place == Place::Text,
             span,
             form,
-            depth,
+            layers: Layers { is_form: false, strings },
             next: None,
             continues: false,
             choice: 0,
@@ -412,7 +436,7 @@ fn key_name(raw: &str) -> Cow<'_, str> {
     match raw.bytes().any(|b| b == b'\\' || b.is_ascii_uppercase()) {
         true => {
             let mut view = View::default();
-            view.append(raw, 0, 1);
+            view.append(raw, 0, Layers::STRING);
             Cow::Owned(view.text().into())
         }
         false => Cow::Borrowed(raw),
