@@ -58,7 +58,7 @@ pub(crate) struct Stream {
 /// What the receiver has seen of the stream, for an end that refers to it.
 #[derive(Debug, Default)]
 pub(crate) struct Opening {
-    /// The data of the first event, unless it is very long.
+    /// The data of the first event that has some, unless it is very long.
     pub(crate) payload: String,
     pub(crate) events: u32,
     /// Answers side by side are numbered up to this.
@@ -399,7 +399,7 @@ impl Stream {
         let edits: Vec<Edit> = self.edits.iter().take(n_edits).map(local).collect();
         self.edits.drain(..n_edits);
         let bytes = splice(self.held.get(..len).unwrap_or_default(), &edits);
-        if self.opening.events == 0 {
+        if self.opening.payload.is_empty() {
             self.opening.payload = first_payload(&bytes);
         }
         let starts = core::iter::once(0).chain(self.ends.iter().copied());

@@ -27,6 +27,8 @@ pub struct Bootstrap {
 pub struct Listener {
     pub name: String,
     pub port: u16,
+    /// Where its requests go: [`UPSTREAM_CLUSTER`], or the name of one of the bootstrap's own clusters.
+    pub cluster: String,
     pub filter: Option<WasmFilter>,
     /// HTTP filters before and after the wasm filter, as Envoy's JSON.
     pub filters_before: Vec<Value>,
@@ -172,6 +174,7 @@ impl Listener {
         Self {
             name: name.to_owned(),
             port: 0,
+            cluster: UPSTREAM_CLUSTER.to_owned(),
             filter,
             filters_before: Vec::new(),
             filters_after: Vec::new(),
@@ -186,7 +189,7 @@ impl Listener {
         let mut route = json!({
             "name": "default",
             "match": {"prefix": "/"},
-            "route": {"cluster": UPSTREAM_CLUSTER, "timeout": "60s"},
+            "route": {"cluster": self.cluster, "timeout": "60s"},
         });
         if let Some(metadata) = &self.route_metadata {
             set(&mut route, "metadata", json!({"filter_metadata": metadata}));

@@ -4,6 +4,7 @@
 use std::{env, process::Command};
 
 use anyhow::Result;
+use sentinel_harness::python::Python;
 
 use crate::build;
 
@@ -17,9 +18,12 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let filter = build::filter()?;
-    // Installs Envoy now, where its output can be seen, rather than in the middle of a test.
+    // Installs Envoy and the Python clients now, where it can be seen, rather than in the middle of a test.
     let envoy = sentinel_harness::envoy::find()?;
     println!("Envoy: {}", envoy.display());
+    if args.package.as_deref().is_none_or(|package| package == "sentinel-tests") {
+        Python::with(&build::root().join("tests/clients/requirements.txt"))?;
+    }
     let mut command = vec!["test"];
     match &args.package {
         Some(package) => command.extend(["--package", package]),

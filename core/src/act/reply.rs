@@ -57,7 +57,8 @@ pub(crate) fn last_words(
     framing: Framing,
     opening: &Opening,
 ) -> Vec<u8> {
-    let dialect = Dialect::of_event(&opening.payload).unwrap_or(client.dialect);
+    let by_request = if client.calls.is_rpc { Dialect::JsonRpc } else { client.dialect };
+    let dialect = Dialect::of_event(&opening.payload).unwrap_or(by_request);
     let client = Client { dialect, ..client };
     shape::last_words(&Refusal::blocked(decision, direction, client), framing, opening)
 }

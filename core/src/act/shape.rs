@@ -101,6 +101,9 @@ pub(super) fn last_words(refusal: &Refusal<'_>, framing: Framing, opening: &Open
                 "delta": { "finish_reason": "ERROR", "error": refusal.message },
                 "sentinel": refusal.sentinel(),
             })),
+            Dialect::JsonRpc if refusal.client.calls.ids.is_empty() => {
+                format!("event: message\n{}", data(&rpc_notice(refusal)))
+            }
             Dialect::JsonRpc => format!("event: message\n{}", data(&rpc(refusal))),
             // OpenAI's kit looks for `error` in the data, Anthropic's for the name of the event and the type.
             _ => {
@@ -167,9 +170,10 @@ const fn google_status(status: u16) -> &'static str {
     }
 }
 
-/// One error for each call. Codes from -32000 to -32099 are for servers to define.
+/// One error for each call. The code is one of those left to servers that neither MCP nor A2A nor their kits have given
+/// a meaning to: MCP's take -32001 for a timeout of their own.
 fn rpc(refusal: &Refusal<'_>) -> Value {
-    const REFUSED: i32 = -32001;
+    const REFUSED: i32 = -32010;
     let error = |id: &str| {
         let id: Value = serde_json::from_str(id).unwrap_or_default();
         let (message, sentinel) = (&refusal.message, refusal.sentinel());
@@ -184,6 +188,19 @@ fn rpc(refusal: &Refusal<'_>) -> Value {
         (false, [id, ..]) => error(id),
         (true, ids) => ids.iter().map(|id| error(id)).collect(),
     }
+}
+
+/// On a stream that answers no call, an error would have nobody to go to.
+fn rpc_notice(refusal: &Refusal<'_>) -> Value {
+    json!({
+        "jsonrpc": "2.0",
+        "method": "notifications/message",
+        "params": {
+            "level": "error",
+            "logger": "sentinel",
+            "data": { "message": refusal.message, "sentinel": refusal.sentinel() },
+        },
+    })
 }
 
 fn chunk(refusal: &Refusal<'_>, opening: &Opening, object: &str, choices: Value) -> Value {
@@ -206,6 +223,7 @@ fn incomplete_response(refusal: &Refusal<'_>, opening: &Opening) -> Value {
     let mut response: Value = serde_json::from_str(response).unwrap_or_default();
     if let Some(members) = response.as_object_mut() {
         members.insert("status".to_string(), "incomplete".into());
+        members.entry("output").or_insert_with(|| json!([]));
         members.insert("incomplete_details".to_string(), json!({ "reason": "content_filter" }));
     }
     json!({
