@@ -184,12 +184,18 @@ impl Mask {
 impl Decision {
     /// Refused without a look, for a reason that is the guard's own.
     pub(crate) fn refused(reason: GapReason) -> Self {
-        Self {
-            verdict: Verdict::Incomplete,
-            action: Action::Block,
-            gaps: Vec::from([reason]),
-            blocked_by_gap: true,
-            ..Self::default()
+        let mut decision = Self::default();
+        decision.refuse(reason);
+        decision
+    }
+
+    /// Whatever was decided: what comes now cannot go on.
+    pub(crate) fn refuse(&mut self, reason: GapReason) {
+        self.verdict = self.verdict.max(Verdict::Incomplete);
+        self.action = Action::Block;
+        self.blocked_by_gap = true;
+        if !self.gaps.contains(&reason) {
+            self.gaps.push(reason);
         }
     }
 

@@ -31,7 +31,8 @@ use crate::{
     engine::{Engine, Inspection},
     event::{self, Event, EventId, Latency, Receipts},
     finding::Finding,
-    http::{self, Headers},
+    http::{self, Encoding, Headers},
+    intake::Intake,
     policy::{AcceptEncoding, Mode, Profile},
     receipt::{Gap, GapReason, Receipt},
     span::Span,
@@ -88,7 +89,8 @@ struct Meta {
 #[derive(Debug)]
 struct Side {
     state: State,
-    /// Bytes held, when they came in more than one piece.
+    intake: Intake,
+    /// What was read so far, when it came in more than one piece.
     held: Vec<u8>,
     stream: Option<Box<Stream>>,
     format: Format,
@@ -168,8 +170,8 @@ impl Exchange {
             return self.pass(Direction::Request, GapReason::NotGuarded, end, steps);
         }
         let response = self.profile().response;
-        if response.guard && response.accept_encoding == AcceptEncoding::Strip {
-            edits.push(HeaderEdit::remove("accept-encoding"));
+        if response.guard {
+            edits.extend(accept_encoding(response.accept_encoding, headers));
         }
         self.push_headers(edits, steps);
         if is_upgrade(headers) {
@@ -199,9 +201,8 @@ impl Exchange {
         }
         match response_gap(headers, self.meta.status).filter(|_| !end) {
             Some(reason) => self.gap(Direction::Response, reason, end, steps),
-            None if end || http::is_encoded(headers) => self.open(Direction::Response, headers, end, steps),
-            None => match framing(headers) {
-                Some(framing) => self.open_stream(Direction::Response, framing, steps),
+            None => match framing(headers).filter(|_| !end) {
+                Some(framing) => self.open_stream(Direction::Response, framing, headers, steps),
                 None => self.open(Direction::Response, headers, end, steps),
             },
         }
@@ -338,16 +339,17 @@ impl Exchange {
 
     /// A body that will be read, unless its headers already say that it cannot be.
     fn open(&mut self, direction: Direction, headers: &Headers<'_>, end: bool, steps: &mut Steps) {
-        let limit = u64::from(self.profile().limits.body_bytes);
+        let limit = self.profile().limits.body_bytes;
         if end {
             self.pass(direction, GapReason::NotGuarded, end, steps);
-        } else if http::is_encoded(headers) {
-            self.gap(direction, GapReason::Encoding, end, steps);
-        } else if http::content_length(headers).is_some_and(|length| length > limit) {
+        } else if http::content_length(headers).is_some_and(|length| length > u64::from(limit)) {
             self.gap(direction, GapReason::Size, end, steps);
-        } else {
-            self.side_mut(direction).state = State::Holding;
+        } else if let Some(intake) = intake(headers, limit as usize) {
+            let side = self.side_mut(direction);
+            (side.state, side.intake) = (State::Holding, intake);
             self.hold_headers(direction, steps);
+        } else {
+            self.gap(direction, GapReason::Encoding, end, steps);
         }
     }
 
@@ -375,8 +377,16 @@ impl Exchange {
 
     /// The body is still held back and judged; only its length is not known in advance any more.
     fn release_headers_first(&mut self, direction: Direction, steps: &mut Steps) {
+        let mut edits = Vec::from([HeaderEdit::remove("content-length")]);
+        if self.side_mut(direction).intake.decodes() {
+            if self.profile().mode == Mode::Monitor {
+                // Once it goes on decoded, it cannot go on as it came any more.
+                return self.gap(direction, GapReason::Encoding, false, steps);
+            }
+            edits.push(HeaderEdit::remove("content-encoding"));
+        }
         self.side_mut(direction).headers = HeaderState::Gone;
-        steps.push(Step::Headers(Vec::from([HeaderEdit::remove("content-length")])));
+        steps.push(Step::Headers(edits));
         steps.push(Step::Release(Body::AsReceived));
     }
 
@@ -394,30 +404,51 @@ impl Exchange {
                 steps.push(Step::Release(Body::AsReceived));
             }
             State::Streaming => self.stream(direction, chunk, end, steps),
-            State::Holding if side.held.len() + chunk.len() > limit => {
-                let forwarded = side.held.len() + chunk.len();
-                side.held = Vec::new();
-                side.receipt.forward_unscanned(GapReason::Size, forwarded);
-                self.gap(direction, GapReason::Size, end, steps);
-            }
-            State::Holding if !end => {
-                side.held.extend_from_slice(chunk);
-                steps.push(Step::Hold);
-            }
-            State::Holding if side.held.is_empty() => self.judge(direction, chunk, steps),
-            State::Holding => {
-                let mut whole = core::mem::take(&mut side.held);
-                whole.extend_from_slice(chunk);
-                self.judge(direction, &whole, steps);
-            }
+            State::Holding => match side.intake.read(chunk, end) {
+                (_, Some(reason)) => self.give_up(direction, reason, end, steps),
+                (text, None) if side.held.len() + text.len() > limit => {
+                    self.give_up(direction, GapReason::Size, end, steps);
+                }
+                (text, None) if !end => {
+                    side.held.extend_from_slice(&text);
+                    steps.push(Step::Hold);
+                }
+                (text, None) if side.held.is_empty() => self.judge(direction, &text, steps),
+                (text, None) => {
+                    let mut whole = core::mem::take(&mut side.held);
+                    whole.extend_from_slice(&text);
+                    self.judge(direction, &whole, steps);
+                }
+            },
         }
     }
 
+    /// A body that turns out not to be readable: what is held goes on as it came, if policy lets it.
+    fn give_up(&mut self, direction: Direction, reason: GapReason, end: bool, steps: &mut Steps) {
+        let side = self.side_mut(direction);
+        side.held = Vec::new();
+        let pending = side.intake.bytes();
+        self.gap_behind(direction, reason, pending, end, steps);
+    }
+
     /// Headers go on at once: an answer that comes piece by piece is waited for by somebody.
-    fn open_stream(&mut self, direction: Direction, framing: Framing, steps: &mut Steps) {
+    fn open_stream(
+        &mut self,
+        direction: Direction,
+        framing: Framing,
+        headers: &Headers<'_>,
+        steps: &mut Steps,
+    ) {
+        let limit = self.profile().limits.body_bytes as usize;
+        let Some(intake) = intake(headers, limit) else {
+            return self.gap(direction, GapReason::Encoding, false, steps);
+        };
+        if intake.decodes() && self.profile().mode == Mode::Monitor {
+            return self.gap(direction, GapReason::Encoding, false, steps);
+        }
         let placeholders = core::mem::take(&mut self.placeholders);
         let side = self.side_mut(direction);
-        side.state = State::Streaming;
+        (side.state, side.intake) = (State::Streaming, intake);
         side.stream = Some(Box::new(Stream::new(framing, direction, placeholders)));
         self.release_headers_first(direction, steps);
     }
@@ -426,11 +457,20 @@ impl Exchange {
         let Some(mut stream) = self.side_mut(direction).stream.take() else {
             return steps.push(Step::Release(Body::AsReceived));
         };
+        let limit = self.profile().limits.body_bytes as usize;
+        let intake = &mut self.side_mut(direction).intake;
+        intake.make_room(limit);
+        let ((text, failed), decodes) = (intake.read(chunk, end), intake.decodes());
         let held_before = stream.holds();
-        let fed = stream.feed(&self.engine, self.profile(), chunk, end);
+        let mut fed = stream.feed(&self.engine, self.profile(), &text, end && failed.is_none());
+        if let (Fed::Release(bytes), Some(reason)) = (&mut fed, failed) {
+            // What has gone on was decoded; the rest cannot follow as it came.
+            fed = Fed::Refuse(core::mem::take(bytes));
+            stream.refuse(reason);
+        }
         let refused = matches!(fed, Fed::Refuse(_));
         match fed {
-            Fed::Release(bytes) if bytes == chunk && !held_before && !stream.holds() => {
+            Fed::Release(bytes) if !decodes && bytes == chunk && !held_before && !stream.holds() => {
                 steps.push(Step::Release(Body::AsReceived));
             }
             Fed::Release(bytes) => {
@@ -452,7 +492,7 @@ impl Exchange {
             self.restored += restored;
             let side = self.side_mut(direction);
             side.state = State::Done;
-            side.receipt = receipt;
+            side.receipt = Receipt { encoded: side.intake.encoded(), ..receipt };
             self.note(direction, decision);
         } else {
             self.side_mut(direction).stream = Some(stream);
@@ -473,13 +513,20 @@ impl Exchange {
         if decision.action == Action::Block {
             let reply = reply::blocked(&decision, direction, self.meta.client());
             self.note(direction, decision);
-            return self.refuse(direction, reply, receipt, steps);
+            let encoded = self.side_mut(direction).intake.encoded();
+            return self.refuse(direction, reply, Receipt { encoded, ..receipt }, steps);
         }
-        let changed = (!changes.is_empty()).then(|| splice(body, &changes));
         let side = self.side_mut(direction);
-        side.receipt = receipt;
+        // Headers that have gone announce it as it was read.
+        let is_changed = !changes.is_empty() || (side.headers == HeaderState::Gone && side.intake.decodes());
+        let changed = is_changed.then(|| splice(body, &changes));
+        let encoded = side.intake.encoded();
+        side.receipt = Receipt { encoded, ..receipt };
         side.state = State::Done;
         let mut edits = tag_headers(&decision);
+        if changed.is_some() && encoded.is_some() {
+            edits.push(HeaderEdit::remove("content-encoding"));
+        }
         if let Some(changed) = &changed {
             edits.push(HeaderEdit::set("content-length", changed.len()));
         }
@@ -493,11 +540,28 @@ impl Exchange {
 
     /// A body, or the rest of one, that cannot be read. Policy decides whether it goes on.
     fn gap(&mut self, direction: Direction, reason: GapReason, end: bool, steps: &mut Steps) {
+        self.gap_behind(direction, reason, 0, end, steps);
+    }
+
+    /// The same where `pending` bytes have come already that go the same way.
+    fn gap_behind(
+        &mut self,
+        direction: Direction,
+        reason: GapReason,
+        pending: usize,
+        end: bool,
+        steps: &mut Steps,
+    ) {
         let gaps = Vec::from([Gap::new(reason, Span::default())]);
         let unread = Extraction { gaps, ..Extraction::default() };
-        let decision = decide(self.profile(), direction, &[], &[], &unread);
+        let side = self.side_mut(direction);
+        let decision = match side.headers == HeaderState::Gone && side.intake.decodes() {
+            true => Decision::refused(reason),
+            false => decide(self.profile(), direction, &[], &[], &unread),
+        };
         // Named even where no byte of it is forwarded.
-        self.side_mut(direction).receipt.forward_unscanned(reason, 0);
+        let forwarded = if decision.action == Action::Block { 0 } else { pending };
+        self.side_mut(direction).receipt.forward_unscanned(reason, forwarded);
         if decision.action == Action::Block {
             let reply = reply::blocked(&decision, direction, self.meta.client());
             self.note(direction, decision);
@@ -555,6 +619,7 @@ impl Side {
     fn new(now: Time) -> Self {
         Self {
             state: State::Idle,
+            intake: Intake::default(),
             held: Vec::new(),
             stream: None,
             format: Format::Auto,
@@ -654,6 +719,28 @@ fn tag_headers(decision: &Decision) -> Vec<HeaderEdit> {
         edits.push(HeaderEdit::set("x-sentinel-gaps", gaps.join(",")));
     }
     edits
+}
+
+/// How a body is to be read; `None` if it cannot be.
+fn intake(headers: &Headers<'_>, limit: usize) -> Option<Intake> {
+    match http::encoding(headers) {
+        Encoding::Plain => Some(Intake::default()),
+        Encoding::Coded(coding) => Some(Intake::decoding(coding, limit)),
+        Encoding::Unknown => None,
+    }
+}
+
+/// What the upstream is told about the encodings that come back.
+fn accept_encoding(policy: AcceptEncoding, headers: &Headers<'_>) -> Option<HeaderEdit> {
+    headers.value("accept-encoding")?;
+    match policy {
+        AcceptEncoding::Strip => Some(HeaderEdit::remove("accept-encoding")),
+        AcceptEncoding::Readable => match http::readable_encodings(headers) {
+            none if none.is_empty() => Some(HeaderEdit::remove("accept-encoding")),
+            some => Some(HeaderEdit::set("accept-encoding", some)),
+        },
+        AcceptEncoding::Keep => None,
+    }
 }
 
 fn is_upgrade(headers: &Headers<'_>) -> bool {

@@ -86,6 +86,11 @@ impl Inflater {
         self.keep(result)
     }
 
+    /// Room for as much again: for a stream whose text is taken away piece by piece.
+    pub(crate) fn make_room(&mut self, limit: usize) {
+        self.room = limit;
+    }
+
     /// The input is over: an error unless every stream in it was complete and there was at least one.
     pub(crate) fn finish(&mut self) -> Result<(), InflateError> {
         let complete = match &self.decoder {

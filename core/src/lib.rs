@@ -26,8 +26,8 @@ mod exchange;
 mod finding;
 pub mod hash;
 pub mod http;
-#[cfg_attr(not(test), expect(dead_code, reason = "bodies are not decoded yet"))]
 mod inflate;
+mod intake;
 pub mod policy;
 pub mod receipt;
 mod span;

@@ -144,6 +144,8 @@ pub struct ResponsePolicy {
 pub enum AcceptEncoding {
     /// The upstream is asked for a plain response, so that it can be read.
     Strip,
+    /// It is asked for no coding that cannot be decoded here.
+    Readable,
     Keep,
 }
 

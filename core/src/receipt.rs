@@ -112,13 +112,22 @@ pub struct Receipt {
     pub scanned: u32,
     pub structural: u32,
     pub gaps: Vec<Gap>,
+    /// Size on the wire of a body that came compressed. The account is about what it decodes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoded: Option<u32>,
 }
 
 impl Receipt {
     /// A body of which nothing was looked at.
     pub fn unscanned(reason: GapReason, bytes: usize) -> Self {
         let span = Span::whole(bytes);
-        Self { bytes: span.end, scanned: 0, structural: 0, gaps: Vec::from([Gap::new(reason, span)]) }
+        Self {
+            bytes: span.end,
+            scanned: 0,
+            structural: 0,
+            gaps: Vec::from([Gap::new(reason, span)]),
+            encoded: None,
+        }
     }
 
     /// Accounts for a body of `bytes` bytes: gaps first, then what was scanned outside of them; the rest is
@@ -128,7 +137,13 @@ impl Receipt {
         let in_gaps: u32 = gaps.iter().map(|gap| gap.span().len()).sum();
         let n_scanned: u32 = scanned.iter().map(|span| span.len() - covered(&gaps, *span)).sum();
         let bytes = Span::whole(bytes).end;
-        Self { bytes, scanned: n_scanned, structural: bytes.saturating_sub(n_scanned + in_gaps), gaps }
+        Self {
+            bytes,
+            scanned: n_scanned,
+            structural: bytes.saturating_sub(n_scanned + in_gaps),
+            gaps,
+            encoded: None,
+        }
     }
 
     /// More bytes were forwarded under a gap that is already named, or under a new one.

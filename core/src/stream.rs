@@ -141,6 +141,12 @@ impl Stream {
         Fed::Release(out)
     }
 
+    /// What comes cannot be read any more.
+    pub(crate) fn refuse(&mut self, reason: GapReason) {
+        self.decision.refuse(reason);
+        self.receipt.append(&Receipt::unscanned(reason, 0));
+    }
+
     /// Whether something is kept back that came in before.
     pub(crate) const fn holds(&self) -> bool {
         !self.held.is_empty()

@@ -171,7 +171,8 @@ fn findings(case: &Case, Outcome { event, .. }: &Outcome) -> Result<()> {
     ensure!(event.findings_total == number, "expected {number}, found {}", event.findings_total);
     let restored = case.expect.restored;
     ensure!(event.restored == restored, "expected {restored} restored, was {}", event.restored);
-    for finding in &event.findings {
+    let as_sent = |direction| !is_decoded(event, direction);
+    for finding in event.findings.iter().filter(|finding| as_sent(finding.direction)) {
         let body = match finding.direction {
             Direction::Request => case.request.body(),
             Direction::Response => case.response.body(),
@@ -290,23 +291,37 @@ fn receipts(case: &Case, outcome: &Outcome) -> Result<()> {
     if outcome.upstream.is_some() {
         let sent = case.request.body().len();
         ensure!(
-            receipts.request.bytes as usize == sent,
+            on_the_wire(&receipts.request) == sent,
             "{} of {sent} request bytes",
-            receipts.request.bytes
+            on_the_wire(&receipts.request)
         );
         let receipt = receipts.response.as_ref().context("the response has no receipt")?;
         let sent = case.response.body().len();
         let refused = outcome.event.action == Action::Block;
         let refused_unread = refused && receipt.bytes == 0;
         // What comes after a stream was cut is neither read nor forwarded.
-        let cut = refused && is_stream(case) && (receipt.bytes as usize) < sent;
+        let cut = refused && is_stream(case) && on_the_wire(receipt) < sent;
         ensure!(
-            refused_unread || cut || receipt.bytes as usize == sent,
+            refused_unread || cut || on_the_wire(receipt) == sent,
             "{} of {sent} response bytes",
-            receipt.bytes
+            on_the_wire(receipt)
         );
     }
     Ok(())
+}
+
+/// How many bytes of a body came.
+fn on_the_wire(receipt: &Receipt) -> usize {
+    receipt.encoded.unwrap_or(receipt.bytes) as usize
+}
+
+/// Findings in a body that was decoded are about what it says, not about the bytes that came.
+fn is_decoded(event: &Event, direction: Direction) -> bool {
+    let receipt = match direction {
+        Direction::Request => Some(&event.receipt.request),
+        Direction::Response => event.receipt.response.as_ref(),
+    };
+    receipt.is_some_and(|receipt| receipt.encoded.is_some())
 }
 
 /// A block is an error of ours, and a blocked request does not get anywhere.
