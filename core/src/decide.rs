@@ -205,7 +205,10 @@ impl Decision {
             let action = Action::from(profile.gap_action(direction, gap.reason));
             wanted = wanted.max(action);
             if action > Action::Allow {
-                self.verdict = self.verdict.max(Verdict::Incomplete);
+                // What is too long was scanned as well.
+                if gap.reason != GapReason::Length {
+                    self.verdict = self.verdict.max(Verdict::Incomplete);
+                }
                 if !self.gaps.contains(&gap.reason) {
                     self.gaps.push(gap.reason);
                 }

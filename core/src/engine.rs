@@ -10,7 +10,7 @@ use crate::{
     detect::{Detector, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet},
     event::PackId,
     finding::Finding,
-    hash,
+    hash, length,
     policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile},
     receipt::{GapReason, Receipt},
     span::Span,
@@ -140,6 +140,7 @@ impl Engine {
     ) -> Inspection {
         let mut extraction = extract(format, direction, body);
         let hits = detect(&self.detectors(), body, &mut extraction);
+        extraction.gaps.extend(length::gap(&profile.limits, direction, body, &extraction));
         let decision = decide(profile, direction, &self.rules, &hits, &extraction);
         let scanned: Vec<Span> = extraction.segments.iter().map(|segment| segment.span).collect();
         let mut edits = Vec::new();

@@ -28,6 +28,7 @@ pub mod hash;
 pub mod http;
 mod inflate;
 mod intake;
+mod length;
 pub mod policy;
 pub mod receipt;
 mod span;

@@ -28,6 +28,8 @@ pub const DEFAULT_PROFILE: &str = "default";
 /// Well below the 1 MiB that Envoy buffers by default, so that policy decides and not the proxy's 413.
 pub const BODY_BYTES_DEFAULT: u32 = 512 * 1024;
 pub const BODY_BYTES_LIMIT: u32 = 16 * 1024 * 1024;
+pub const PROMPT_CHARS_DEFAULT: u32 = 10_000;
+pub const RESPONSE_CHARS_DEFAULT: u32 = 50_000;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -128,6 +130,19 @@ pub enum GapAction {
 pub struct Limits {
     /// A larger body is a `size` gap. Keep it below the buffer limit of the proxy.
     pub body_bytes: u32,
+    /// A longer text of a user, in one message or several in a row, is a `length` gap.
+    pub prompt_chars: u32,
+    /// The same for an answer.
+    pub response_chars: u32,
+    pub on_limit: OnLimit,
+}
+
+/// What becomes of texts that are longer than they should be. All of them are scanned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLimit {
+    Reject,
+    ScanAndMark,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,7 +224,12 @@ impl Default for Profile {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: BODY_BYTES_DEFAULT }
+        Self {
+            body_bytes: BODY_BYTES_DEFAULT,
+            prompt_chars: PROMPT_CHARS_DEFAULT,
+            response_chars: RESPONSE_CHARS_DEFAULT,
+            on_limit: OnLimit::ScanAndMark,
+        }
     }
 }
 
@@ -377,6 +397,14 @@ impl Profile {
             let reason = alloc::format!("is {}, expected 1024 to {BODY_BYTES_LIMIT}", self.limits.body_bytes);
             return Err(("limits.body_bytes".into(), reason));
         }
+        let Limits { prompt_chars, response_chars, .. } = self.limits;
+        for (field, chars) in
+            [("limits.prompt_chars", prompt_chars), ("limits.response_chars", response_chars)]
+        {
+            if chars == 0 {
+                return Err((field.into(), "is 0, expected at least 1".into()));
+            }
+        }
         Ok(())
     }
 
@@ -394,7 +422,10 @@ impl Profile {
             Direction::Request => &self.on_gap.request,
             Direction::Response => &self.on_gap.response,
         };
-        chosen.get(&reason).copied().unwrap_or_else(|| builtin_gap_action(direction, reason))
+        chosen.get(&reason).copied().unwrap_or_else(|| match (reason, self.limits.on_limit) {
+            (GapReason::Length, OnLimit::Reject) => GapAction::Block,
+            _ => builtin_gap_action(direction, reason),
+        })
     }
 
     /// The profile with the built-in choice written out for every gap reason.

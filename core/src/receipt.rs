@@ -25,6 +25,8 @@ pub enum GapReason {
     Depth,
     /// The work allowed for one exchange was used up.
     Budget,
+    /// A text is longer than policy wants it. It was scanned all the same, so this gap has no bytes.
+    Length,
     /// Bytes that are not text.
     BinaryPart,
     Image,
@@ -46,11 +48,12 @@ pub enum GapReason {
 }
 
 impl GapReason {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Encoding,
         Self::Size,
         Self::Depth,
         Self::Budget,
+        Self::Length,
         Self::BinaryPart,
         Self::Image,
         Self::Audio,
@@ -69,6 +72,7 @@ impl GapReason {
             Self::Size => "size",
             Self::Depth => "depth",
             Self::Budget => "budget",
+            Self::Length => "length",
             Self::BinaryPart => "binary_part",
             Self::Image => "image",
             Self::Audio => "audio",

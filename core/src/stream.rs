@@ -17,6 +17,7 @@ use crate::{
     decide::{Decision, decide},
     detect::{Budget, Hit, Hits},
     engine::Engine,
+    length,
     policy::{Profile, Restore},
     receipt::{Gap, GapReason, Receipt},
     span::Span,
@@ -79,6 +80,8 @@ struct Window {
     segments: Vec<Segment>,
     /// End of the text that was judged.
     judged: u32,
+    /// Characters so far.
+    chars: u32,
     /// Held from here on: it may still grow.
     open: Option<u32>,
 }
@@ -195,8 +198,17 @@ impl Stream {
         let mut touched: Vec<Lane> = texts.iter().map(lane_of).collect();
         touched.sort_unstable();
         touched.dedup();
+        let (limited, chars_max) = length::limit(&profile.limits, self.direction);
         for segment in texts {
-            self.window(lane_of(&segment)).segments.push(segment);
+            let local = Span { start: segment.span.start - at, end: segment.span.end - at };
+            let chars = length::chars(&segment, local.of(self.held.get(start..end).unwrap_or_default()));
+            let window = self.window(lane_of(&segment));
+            window.segments.push(segment);
+            window.chars += chars;
+            let crosses = (window.chars - chars..window.chars).contains(&chars_max);
+            if crosses && window.lane.0 == limited {
+                event.gaps.push(Gap::new(GapReason::Length, Span::default()));
+            }
         }
         masks.extend(self.masks(profile, engine, &new_hits, &shifted(alone, at)));
         for lane in touched {
@@ -449,7 +461,7 @@ impl Stream {
             Some(idx) => idx,
             None => {
                 let (context, segments) = (String::new(), Vec::new());
-                self.windows.push(Window { lane, context, segments, judged: 0, open: None });
+                self.windows.push(Window { lane, context, segments, judged: 0, chars: 0, open: None });
                 self.windows.len() - 1
             }
         }

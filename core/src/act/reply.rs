@@ -87,13 +87,18 @@ impl<'a> Refusal<'a> {
         families.sort_unstable();
         families.dedup();
         let by_gap = decision.blocked_by_gap;
+        let too_long = by_gap && decision.gaps == [GapReason::Length];
         let (status, code) = match (by_gap, decision.gaps.first()) {
+            (true, Some(reason)) if too_long => (gap_status(*reason, direction), "sentinel_too_long"),
             (true, Some(reason)) => (gap_status(*reason, direction), "sentinel_not_inspected"),
             _ => (403, "sentinel_blocked"),
         };
         let what = direction.name();
         let gaps = gap_words(&decision.gaps);
         let message = match by_gap {
+            true if too_long => {
+                format!("The {what} was refused because its text is longer than policy allows.")
+            }
             true => format!("The {what} was refused because it could not be inspected ({gaps})."),
             false => format!("The {what} was blocked by policy ({}).", families.join(", ")),
         };
@@ -143,7 +148,7 @@ impl<'a> Refusal<'a> {
 const fn gap_status(reason: GapReason, direction: Direction) -> u16 {
     match (direction, reason) {
         (Direction::Response, _) => 502,
-        (_, GapReason::Size) => 413,
+        (_, GapReason::Size | GapReason::Length) => 413,
         (_, GapReason::Encoding) => 415,
         (_, GapReason::Unparsable | GapReason::Depth) => 400,
         (_, GapReason::DetectorError) => 503,
