@@ -18,7 +18,9 @@ fn key(parent: Place, key: &str, _: Direction) -> Place {
         (Place::Block, "document") => Place::On(Channel::Document),
         (Place::Block, "video") => Place::Media(GapReason::BinaryPart),
         (Place::Root, "inputimage") => Place::Media(GapReason::Image),
+        (Place::Media(reason), "s3location") => Place::Reference(reason),
         (_, "s3location") => Place::Reference(GapReason::BinaryPart),
+        (Place::Reference(reason), "uri") => Place::Reference(reason),
         (Place::Media(reason), "source") => Place::Media(reason),
         // Wherever a key says that bytes follow.
         (Place::Media(reason), "bytes") => Place::Media(reason),

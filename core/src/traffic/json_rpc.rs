@@ -8,9 +8,11 @@ use crate::{action::Direction, receipt::GapReason};
 
 pub(super) const SHAPE: Shape = Shape { key, role, block_type: silent };
 
-fn key(parent: Place, key: &str, _: Direction) -> Place {
+fn key(parent: Place, key: &str, direction: Direction) -> Place {
     match (parent, key) {
         (Place::Root, "params" | "result") => Place::Rpc,
+        // A model reads why its call failed, as it reads what came of it.
+        (Place::Root, "error") if direction == Direction::Response => Place::On(Channel::ToolResult),
         (Place::Rpc, "arguments") => Place::On(Channel::ToolArguments),
         (Place::Rpc, "content" | "structuredcontent") => Place::On(Channel::ToolResult),
         // A server describes itself and what it offers; a model reads all of it.

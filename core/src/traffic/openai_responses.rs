@@ -20,6 +20,7 @@ fn key(parent: Place, key: &str, direction: Direction) -> Place {
         (Place::Message, "output" | "results" | "outputs") => Place::On(Channel::ToolResult),
         (Place::Message, "tools") => Place::On(Channel::ToolDefinition),
         (Place::Message, "summary") => Place::Content,
+        (Place::Message, "type") => Place::MessageType,
         (Place::History | Place::Text, "id") if direction == Direction::Request => Place::History,
         (Place::Message | Place::Block, "encrypted_content") => {
             Place::Reference(GapReason::HistoryNotVisible)

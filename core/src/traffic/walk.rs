@@ -42,6 +42,8 @@ pub(super) enum Place {
     Block,
     /// The string that names the type of the block around it.
     BlockType,
+    /// The string that names the type of the item around it.
+    MessageType,
     /// Text that a model reads, one piece after the other.
     Text,
     /// A whole subtree on one channel.
@@ -100,6 +102,8 @@ pub(super) fn walk(
         last_text: None,
         call: Call::default(),
         is_id: false,
+        is_prose: false,
+        last_prose: None,
     };
     walk.out.calls.is_batch = text.trim_start().starts_with('[');
     let mut reader = Reader::new(text);
@@ -154,6 +158,10 @@ struct Walk<'a> {
     call: Call,
     /// The last key announces the id of that call.
     is_id: bool,
+    /// The last key announces prose, wherever it stands.
+    is_prose: bool,
+    /// The last prose of the subtree that is on one channel, for the next one to join.
+    last_prose: Option<usize>,
 }
 
 /// What makes an object a call by JSON-RPC that wants an answer.
@@ -220,6 +228,9 @@ impl Walk<'_> {
         if self.places.pop() == Some(Place::Root) {
             self.note_call();
         }
+        if self.last_prose.is_some() && !self.is_on_one_channel() {
+            self.last_prose = None;
+        }
         // The next element of an array stands where the array stands.
         self.next = self.parent();
     }
@@ -232,6 +243,7 @@ impl Walk<'_> {
         self.next = place;
         self.is_index = name == "index" && parent == Place::Message;
         self.is_id = name == "id" && parent == Place::Root;
+        self.is_prose = name == "text";
         if parent == Place::Root {
             self.call.is_rpc |= name == "jsonrpc";
             self.call.has_method |= name == "method";
@@ -276,6 +288,9 @@ impl Walk<'_> {
             }
             Place::Reference(reason) => self.refer(reason, span),
             Place::History => self.refer(GapReason::HistoryNotVisible, span),
+            Place::MessageType if value == "item_reference" => {
+                self.refer(GapReason::HistoryNotVisible, span);
+            }
             _ => {}
         }
         match self.next {
@@ -286,9 +301,48 @@ impl Walk<'_> {
                 }
             }
             Place::Text | Place::Content | Place::Messages | Place::Message | Place::Block => {
-                self.push(Place::Text, span, Form::JsonString, 1);
+                // Text that is JSON is read through its own escapes.
+                let strings = if self.is_json(span) { 2 } else { 1 };
+                self.push(Place::Text, span, Form::JsonString, strings);
+            }
+            place if self.joins_prose(span) => {
+                self.push(place, span, Form::JsonString, 1);
+                self.join_prose();
             }
             place => self.leaf(place, span),
+        }
+    }
+
+    /// Whether the string is a block of a result, and no JSON, whose leaves count one by one.
+    fn joins_prose(&self, span: Span) -> bool {
+        self.is_prose && self.mode == Mode::Whole && self.is_on_one_channel() && !self.is_json(span)
+    }
+
+    fn is_json(&self, span: Span) -> bool {
+        let raw = self.text.get(span.range()).unwrap_or("");
+        if !raw.starts_with(['{', '[']) || !raw.ends_with(['}', ']']) {
+            return false;
+        }
+        let mut inner = View::default();
+        inner.append_plain(raw, span.start, Layers::STRING);
+        let mut reader = Reader::new(inner.text());
+        loop {
+            match reader.token() {
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Blocks of one result are one text, as the parts of a message are.
+    fn join_prose(&mut self) {
+        let idx = self.out.segments.len().saturating_sub(1);
+        if let Some(before) = self.last_prose.replace(idx).and_then(|last| self.out.segments.get_mut(last)) {
+            before.next = Some(idx as u32);
+            if let Some(segment) = self.out.segments.get_mut(idx) {
+                segment.continues = true;
+            }
         }
     }
 
@@ -423,6 +477,10 @@ impl Walk<'_> {
 
     fn wraps_an_answer(&self) -> bool {
         self.direction == Direction::Response && self.places.as_slice() == [Place::Root]
+    }
+
+    fn is_on_one_channel(&self) -> bool {
+        self.places.iter().any(|place| matches!(place, Place::On(_)))
     }
 
     fn parent(&self) -> Place {
