@@ -1,5 +1,5 @@
-//! The demo upstream: speaks enough OpenAI chat completions to see the guard at work. It repeats what it was told,
-//! so that a mask is visible in its answer.
+//! The demo upstream: speaks enough OpenAI chat completions to see the guard at work. It says here what it saw, and
+//! repeats it in its answer, where what was masked comes back.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 pub(crate) fn answer(request: &UpstreamSaw) -> Response {
     let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
     let said = last_user_text(&body).unwrap_or("nothing");
+    println!("the upstream saw  {said:?}");
     let text = format!("You said: {said}");
     match body.get("stream") {
         Some(Value::Bool(true)) => stream(&text),
