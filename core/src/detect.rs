@@ -108,6 +108,11 @@ impl Hits {
 /// One way of finding things. Reads the view, never the body.
 pub(crate) trait Detector: core::fmt::Debug + Send + Sync {
     fn detect(&self, view: &mut View, hits: &mut Hits);
+
+    /// Where, at the end of the text, something begins that more text could turn into a hit. A stream holds it back.
+    fn open(&self, _: &View) -> Option<usize> {
+        None
+    }
 }
 
 /// Runs every detector over every text, in order. When the budget is spent the rest of the body is a gap: the

@@ -28,9 +28,6 @@ use crate::{
 /// Text before an event that is looked at with it: more than any phrase reaches.
 const CONTEXT_BYTES: usize = 512;
 
-/// The longest card number.
-const OPEN_DIGITS_MAX: usize = 19;
-
 #[derive(Debug)]
 pub(crate) struct Stream {
     framing: Framing,
@@ -259,8 +256,9 @@ impl Stream {
         let end = window.segments.last().map_or(window.judged, |segment| segment.span.end);
         let is_open = |hit: &Hit| hit.span.end == end && !is_final;
         let open_hits = hits.iter().filter(|hit| is_open(hit)).map(|hit| hit.span.start).min();
-        let digits = if is_final { None } else { open_digits(&view) };
-        window.open = open_hits.into_iter().chain(digits).chain(placeholder).min();
+        let grows = engine.detectors().into_iter().filter_map(|detector| detector.open(&view)).min();
+        let grows = grows.filter(|_| !is_final).map(|at| view.source(at, at + 1).start);
+        window.open = open_hits.into_iter().chain(grows).chain(placeholder).min();
         let judged = core::mem::replace(&mut window.judged, end);
         hits.into_iter()
             .filter(|hit| !hit.span.is_empty() && hit.span.end >= judged && !is_open(hit))
@@ -501,32 +499,6 @@ fn look(engine: &Engine, view: &mut View, channel: Channel, segment: u32, budget
     let (list, left) = hits.into_parts();
     *budget = left;
     list
-}
-
-/// Where the digits begin that the text ends with, if more of them could make a card number: whole groups from the
-/// end on, as long as they have no more digits than a card.
-fn open_digits(view: &View) -> Option<u32> {
-    let text = view.text().as_bytes();
-    let (mut n_digits, mut group, mut start) = (0, None, None);
-    for (at, byte) in text.iter().enumerate().rev() {
-        match byte {
-            b'0'..=b'9' => {
-                n_digits += 1;
-                group = Some(at);
-            }
-            b' ' | b'-' => start = group.take().or(start),
-            _ => {
-                start = group.take().or(start);
-                break;
-            }
-        }
-        if n_digits > OPEN_DIGITS_MAX {
-            group = None;
-            break;
-        }
-    }
-    let start = group.or(start)?;
-    Some(view.source(start, start + 1).start)
 }
 
 fn lane_of(segment: &Segment) -> Lane {

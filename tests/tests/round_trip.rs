@@ -30,7 +30,12 @@ fn headers<'h>(pairs: &[(&'h str, &'h str)]) -> Headers<'h> {
 
 /// An exchange whose upstream answers with what `reply` makes of the body that it got, in pieces of `split` bytes.
 /// Gives what the upstream got, what the client got, and the event.
-fn echo(body: &str, content_type: &str, reply: impl Fn(&str) -> String, split: usize) -> (String, String, Event) {
+fn echo(
+    body: &str,
+    content_type: &str,
+    reply: impl Fn(&str) -> String,
+    split: usize,
+) -> (String, String, Event) {
     let mut exchange = Exchange::new(engine(), HeaderHold::Works, WithoutHeaderHold::default(), Time(1));
     let mut steps = Steps::new();
     let request =
@@ -43,7 +48,8 @@ fn echo(body: &str, content_type: &str, reply: impl Fn(&str) -> String, split: u
     exchange.response_headers(&headers(&response), false, Time(1), &mut steps);
     steps.clear();
     let (mut client, mut held) = (String::new(), Vec::new());
-    for (piece, end) in answer.as_bytes().chunks(split).map(|piece| (piece, false)).chain([(&b""[..], true)]) {
+    for (piece, end) in answer.as_bytes().chunks(split).map(|piece| (piece, false)).chain([(&b""[..], true)])
+    {
         held.extend_from_slice(piece);
         exchange.response_body(piece, end, Time(1), &mut steps);
         if steps.iter().any(|step| matches!(step, Step::Release(_))) {
@@ -83,7 +89,8 @@ fn document() -> impl Strategy<Value = Value> {
             .prop_map(|(text, card)| json!({ "text": text, "card": card }).to_string().into()),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
-        let key = prop::sample::select(vec!["content", "messages", "arguments", "input", "text", "x", "result"]);
+        let key =
+            prop::sample::select(vec!["content", "messages", "arguments", "input", "text", "x", "result"]);
         prop_oneof![
             prop::collection::vec(inner.clone(), 1..4).prop_map(Value::from),
             prop::collection::btree_map(key.prop_map(String::from), inner, 1..4)
@@ -108,7 +115,10 @@ fn stream_of(text: &str, cuts: &[usize]) -> String {
     let events = ends.into_iter().map(|end| {
         let delta: String = chars.iter().skip(start).take(end - start).collect();
         start = end;
-        format!("data: {}\n\n", json!({ "type": "content_block_delta", "delta": { "type": "text_delta", "text": delta } }))
+        format!(
+            "data: {}\n\n",
+            json!({ "type": "content_block_delta", "delta": { "type": "text_delta", "text": delta } })
+        )
     });
     events.collect()
 }

@@ -36,6 +36,30 @@ impl Detector for CardDetector {
             };
         }
     }
+
+    /// Whole groups of digits from the end on, as long as they have no more digits than a card.
+    fn open(&self, view: &View) -> Option<usize> {
+        let text = view.text().as_bytes();
+        let (mut n_digits, mut group, mut start) = (0, None, None);
+        for (at, byte) in text.iter().enumerate().rev() {
+            match byte {
+                b'0'..=b'9' => {
+                    n_digits += 1;
+                    group = Some(at);
+                }
+                b' ' | b'-' => start = group.take().or(start),
+                _ => {
+                    start = group.take().or(start);
+                    break;
+                }
+            }
+            if n_digits > DIGITS_MAX {
+                group = None;
+                break;
+            }
+        }
+        group.or(start)
+    }
 }
 
 /// The next digit that nothing word-like stands directly before.

@@ -45,6 +45,8 @@ enum Reading {
 #[derive(Debug, Default)]
 pub(crate) struct View {
     text: String,
+    /// The same, byte for byte, but for ASCII letters, which have kept their case.
+    cased: String,
     pieces: Vec<Piece>,
     words: Vec<Word>,
     /// Words are known up to here.
@@ -63,6 +65,7 @@ struct Piece {
 impl View {
     pub(crate) fn clear(&mut self) {
         self.text.clear();
+        self.cased.clear();
         self.pieces.clear();
         self.words.clear();
         self.words_end = 0;
@@ -82,6 +85,7 @@ impl View {
     pub(crate) fn recall(&mut self, folded: &str, at: u32) {
         let start = self.text.len();
         self.text.push_str(folded);
+        self.cased.push_str(folded);
         if !folded.is_empty() {
             self.pieces.push(Piece {
                 view_start: start as u32,
@@ -95,11 +99,13 @@ impl View {
     pub(crate) fn separate(&mut self, at: u32) {
         let start = self.text.len();
         self.text.push('\n');
+        self.cased.push('\n');
         self.note(start, Span { start: at, end: at });
     }
 
     fn read(&mut self, source: &str, base: u32, layers: Layers, reading: Reading) {
         self.text.reserve(source.len());
+        self.cased.reserve(source.len());
         let mut rest = source;
         let mut at = base;
         while !rest.is_empty() {
@@ -115,6 +121,12 @@ impl View {
 
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text with the case of its ASCII letters, at the same offsets: for what tells `AKIA` from `akia`.
+    #[expect(dead_code, reason = "no detector reads it yet")]
+    pub(crate) fn cased(&self) -> &str {
+        &self.cased
     }
 
     /// The bytes of the body that a range of the view came from.
@@ -156,6 +168,7 @@ impl View {
     fn push_ascii(&mut self, rest: &str, len: usize, at: u32, reading: Reading) -> usize {
         let start = self.text.len();
         self.text.push_str(rest.get(..len).unwrap_or(""));
+        self.cased.push_str(rest.get(..len).unwrap_or(""));
         if let Some(added) = self.text.get_mut(start..).filter(|_| reading == Reading::Folded) {
             added.make_ascii_lowercase();
         }
@@ -169,10 +182,14 @@ impl View {
         let used = used.min(rest.len());
         let start = self.text.len();
         match reading {
-            Reading::Plain => self.text.push(c),
             Reading::Folded if is_invisible(c) => return used,
+            Reading::Plain => self.text.push(c),
             Reading::Folded if c.is_ascii() => self.text.push(c.to_ascii_lowercase()),
             Reading::Folded => self.text.extend(c.to_lowercase()),
+        }
+        match c.is_ascii() {
+            true => self.cased.push(c),
+            false => self.cased.push_str(self.text.get(start..).unwrap_or("")),
         }
         self.note(start, Span { start: at, end: at + used as u32 });
         used
@@ -362,6 +379,12 @@ mod tests {
         assert_eq!(view.source(2, 3), Span::new(2, 5));
         assert_eq!(view.source(3, 5), Span::new(5, 11));
         check_in("%5Cu0041%5c%22b", Layers { is_form: true, strings: 1 }, "a\"b");
+    }
+
+    #[test]
+    fn the_case_of_letters_stands_at_the_same_offsets() {
+        let view = check("\u{130}A\u{200b}\\u0042\u{c4}c", 1, "i\u{307}ab\u{e4}c");
+        assert_eq!(view.cased(), "i\u{307}AB\u{e4}c");
     }
 
     #[test]
