@@ -14,6 +14,12 @@ extern crate alloc;
 mod channel;
 #[path = "src/family.rs"]
 mod family;
+/// The checks of phrases need no more of it.
+mod fold {
+    pub(crate) fn fold_word(word: &str) -> String {
+        word.to_lowercase()
+    }
+}
 #[path = "src/pack.rs"]
 mod pack;
 #[path = "src/phrase.rs"]
@@ -44,6 +50,31 @@ fn main() {
         })
         .collect();
     pack::check(&packs).unwrap_or_else(|e| panic!("model/patterns: {e}"));
-    let out = Path::new(&env::var("OUT_DIR").unwrap()).join("packs.json");
-    fs::write(out, serde_json::to_string(&packs).unwrap()).unwrap();
+    let out = env::var("OUT_DIR").unwrap();
+    fs::write(Path::new(&out).join("packs.json"), serde_json::to_string(&packs).unwrap()).unwrap();
+    fs::write(Path::new(&out).join("fold_table.rs"), fold_table()).unwrap();
+}
+
+/// Characters whose compatibility decomposition, without its marks, is ASCII.
+fn fold_table() -> String {
+    let (mut one, mut many) = (Vec::new(), Vec::new());
+    for c in ('\u{80}'..=char::MAX).filter(|c| c.is_alphanumeric() || !c.is_control()) {
+        let mut text = String::new();
+        unicode_normalization::char::decompose_compatible(c, |part| {
+            if !unicode_normalization::char::is_combining_mark(part) {
+                text.push(part.to_ascii_lowercase());
+            }
+        });
+        let is_itself = text.chars().eq([c]);
+        match text.as_bytes() {
+            _ if text.is_empty() || is_itself || !text.is_ascii() => {}
+            [byte] => one.push(u32::from(c) << 8 | u32::from(*byte)),
+            _ => many.push((u32::from(c), text)),
+        }
+    }
+    format!(
+        "static ONE: [u32; {}] = {one:?};\nstatic MANY: [(u32, &str); {}] = {many:?};\n",
+        one.len(),
+        many.len()
+    )
 }

@@ -14,7 +14,7 @@ use crate::{
     action::Direction,
     receipt::{Gap, GapReason},
     span::Span,
-    text::View,
+    text::{View, Vocabulary, uncover},
     traffic::{Extraction, Segment, default_channel},
 };
 
@@ -100,6 +100,18 @@ impl Hits {
         self.list.push(Hit { rule, channel: self.channel, segment: self.segment, span });
     }
 
+    /// Takes out hits from `known` on that were found before, from `first` on: the same rule in the same place.
+    fn drop_known(&mut self, first: usize, known: usize) {
+        let mut idx = known;
+        while let Some(hit) = self.list.get(idx).copied() {
+            let before = self.list.get(first..known).unwrap_or_default();
+            match before.iter().any(|other| other.rule == hit.rule && other.span.overlaps(hit.span)) {
+                true => drop(self.list.remove(idx)),
+                false => idx += 1,
+            }
+        }
+    }
+
     pub(crate) const fn channel(&self) -> Channel {
         self.channel
     }
@@ -117,7 +129,12 @@ pub(crate) trait Detector: core::fmt::Debug + Send + Sync {
 
 /// Runs every detector over every text, in order. When the budget is spent the rest of the body is a gap: the
 /// receipt never claims what was not looked at.
-pub(crate) fn detect(detectors: &[&dyn Detector], body: &[u8], extraction: &mut Extraction) -> Vec<Hit> {
+pub(crate) fn detect(
+    detectors: &[&dyn Detector],
+    words: &dyn Vocabulary,
+    body: &[u8],
+    extraction: &mut Extraction,
+) -> Vec<Hit> {
     let mut view = View::default();
     let mut hits = Hits::new(Budget::for_bytes(body.len()), Channel::User, 0);
     let whole = core::str::from_utf8(body).ok();
@@ -135,9 +152,7 @@ pub(crate) fn detect(detectors: &[&dyn Detector], body: &[u8], extraction: &mut 
             }
             view.append(text.unwrap_or(""), segment.span.start, segment.layers);
         }
-        for detector in detectors {
-            detector.detect(&mut view, &mut hits);
-        }
+        look(detectors, words, &mut view, &mut hits);
         if hits.budget.is_spent() {
             let rest = Span { start: first.span.start, end: Span::whole(body.len()).end };
             extraction.gaps.push(Gap::new(GapReason::Budget, rest));
@@ -147,12 +162,27 @@ pub(crate) fn detect(detectors: &[&dyn Detector], body: &[u8], extraction: &mut 
     hits.list
 }
 
+/// All detectors over one view, and over what is disguised in it.
+pub(crate) fn look(detectors: &[&dyn Detector], words: &dyn Vocabulary, view: &mut View, hits: &mut Hits) {
+    let first = hits.list.len();
+    for detector in detectors {
+        detector.detect(view, hits);
+    }
+    for mut uncovered in uncover(view, words) {
+        let known = hits.list.len();
+        for detector in detectors {
+            detector.detect(&mut uncovered, hits);
+        }
+        hits.drop_known(first, known);
+    }
+}
+
 /// Rule ids that a pack matches in a plain text, for tests of packs.
 pub fn scan_text(patterns: &PatternSet, channel: Option<Channel>, text: &str) -> Vec<String> {
     let channel = channel.unwrap_or_else(|| default_channel(Direction::Request));
     let segment = Segment::plain(channel, Span::whole(text.len()));
     let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
-    detect(&[patterns], text.as_bytes(), &mut extraction)
+    detect(&[patterns], patterns, text.as_bytes(), &mut extraction)
         .iter()
         .map(|hit| patterns.rule_id(hit.rule).into())
         .collect()

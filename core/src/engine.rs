@@ -14,6 +14,7 @@ use crate::{
     policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile},
     receipt::{GapReason, Receipt},
     span::Span,
+    text::Vocabulary,
     traffic::{Calls, Extraction, Format, extract},
 };
 
@@ -126,6 +127,10 @@ impl Engine {
         [self.patterns.as_ref(), &self.card]
     }
 
+    pub(crate) fn vocabulary(&self) -> &dyn Vocabulary {
+        self.patterns.as_ref()
+    }
+
     pub(crate) fn rules(&self) -> &[RuleInfo] {
         &self.rules
     }
@@ -139,7 +144,7 @@ impl Engine {
         placeholders: &mut Placeholders,
     ) -> Inspection {
         let mut extraction = extract(format, direction, body);
-        let hits = detect(&self.detectors(), body, &mut extraction);
+        let hits = detect(&self.detectors(), self.vocabulary(), body, &mut extraction);
         extraction.gaps.extend(length::gap(&profile.limits, direction, body, &extraction));
         let decision = decide(profile, direction, &self.rules, &hits, &extraction);
         let scanned: Vec<Span> = extraction.segments.iter().map(|segment| segment.span).collect();

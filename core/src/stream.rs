@@ -15,7 +15,7 @@ use crate::{
     act::{Edit, mask, mask::Placeholders, restore, splice},
     action::{Action, Direction},
     decide::{Decision, decide},
-    detect::{Budget, Hit, Hits},
+    detect::{self, Budget, Hit, Hits},
     engine::Engine,
     length,
     policy::{Profile, Restore},
@@ -490,12 +490,10 @@ fn first_payload(events: &[u8]) -> String {
     if payload.len() > PAYLOAD_BYTES_MAX { String::new() } else { payload.into() }
 }
 
-/// All detectors over one view.
+/// What there is in one view.
 fn look(engine: &Engine, view: &mut View, channel: Channel, segment: u32, budget: &mut Budget) -> Vec<Hit> {
     let mut hits = Hits::new(core::mem::take(budget), channel, segment);
-    for detector in engine.detectors() {
-        detector.detect(view, &mut hits);
-    }
+    detect::look(&engine.detectors(), engine.vocabulary(), view, &mut hits);
     let (list, left) = hits.into_parts();
     *budget = left;
     list

@@ -1,9 +1,12 @@
 //! Views of a text: what a detector reads instead of the raw bytes, with the way back to them.
 
+mod decode;
+mod disguise;
 mod search;
 mod view;
 mod words;
 
+pub(crate) use disguise::{Vocabulary, uncover};
 pub(crate) use search::find;
 pub(crate) use view::{Layers, View};
-pub(crate) use words::{Word, may_be_word};
+pub(crate) use words::{Word, is_inside_word, may_be_word};

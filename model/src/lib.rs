@@ -12,6 +12,7 @@ extern crate alloc;
 
 mod channel;
 mod family;
+pub mod fold;
 pub mod pack;
 pub mod phrase;
 

@@ -18,6 +18,8 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
+use crate::fold::fold_word;
+
 pub const STEPS_MAX: usize = 12;
 pub const GAP_WORDS_MAX: u8 = 8;
 pub const ALTERNATIVES_MAX: usize = 64;
@@ -73,7 +75,7 @@ impl Phrase {
         let source = source.trim();
         if let Some(literal) = source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
             return match literal.len() >= ANCHOR_BYTES_MIN {
-                true => Ok(Self::Literal(literal.to_lowercase())),
+                true => Ok(Self::Literal(fold_word(literal))),
                 false => Err(PhraseError("a literal needs at least three bytes")),
             };
         }
@@ -192,7 +194,7 @@ impl Parser<'_> {
             return Err(PhraseError("expected a word, a group, ~N or a quoted literal"));
         }
         self.rest = rest;
-        Ok(Word { text: word.to_lowercase(), prefix: self.eat('*') })
+        Ok(Word { text: fold_word(word), prefix: self.eat('*') })
     }
 
     fn eat(&mut self, c: char) -> bool {

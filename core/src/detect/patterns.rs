@@ -5,7 +5,7 @@
 //! by every policy that is loaded in it.
 
 use alloc::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     string::{String, ToString},
     vec::Vec,
 };
@@ -15,7 +15,7 @@ use aho_corasick::{Anchored, MatchKind, automaton::Automaton, dfa::DFA};
 use sentinel_model::{
     ChannelSet, Pack,
     pack::{PackError, Rule},
-    phrase::Phrase,
+    phrase::{Phrase, Word},
 };
 
 use super::{
@@ -26,7 +26,7 @@ use crate::{
     event::PackId,
     hash,
     span::Span,
-    text::{View, may_be_word},
+    text::{View, Vocabulary, is_inside_word, may_be_word},
 };
 
 /// The same rule is not reported more often than this for one segment.
@@ -41,6 +41,9 @@ pub struct PatternSet {
     /// Which literals are patterns by themselves.
     letters: Vec<bool>,
     packs: Vec<PackId>,
+    /// Words of the rules, and beginnings of words: what a word in disguise is held against.
+    words: BTreeSet<String>,
+    stems: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -100,6 +103,14 @@ impl PatternSet {
         sentinel_model::pack::check(packs)?;
         let mut literals: BTreeMap<String, Vec<Use>> = BTreeMap::new();
         let mut rules = Vec::new();
+        let (mut words, mut stems) = (BTreeSet::new(), BTreeSet::new());
+        for word in packs.iter().flat_map(|pack| &pack.rules).flat_map(words_of) {
+            if word.prefix {
+                stems.insert(word.text)
+            } else {
+                words.insert(word.text)
+            };
+        }
         for rule in packs.iter().flat_map(|pack| &pack.rules) {
             let rule_idx = rules.len() as u16;
             rules.push(compile_rule(rule, |literal, pattern, place| {
@@ -116,7 +127,7 @@ impl PatternSet {
         };
         let letters = literals.values().map(|uses| uses.iter().any(is_letters)).collect();
         let uses = literals.into_values().collect();
-        Ok(Self { rules, automaton, uses, letters, packs: packs.iter().map(pack_id).collect() })
+        Ok(Self { rules, automaton, uses, letters, packs: packs.iter().map(pack_id).collect(), words, stems })
     }
 
     pub fn packs(&self) -> &[PackId] {
@@ -139,6 +150,26 @@ impl PatternSet {
     pub(crate) fn rule_id(&self, rule: RuleIdx) -> &str {
         self.rules.get(usize::from(rule.0)).map_or("", |rule| rule.info.id.as_str())
     }
+}
+
+impl Vocabulary for PatternSet {
+    fn knows(&self, word: &str) -> bool {
+        /// A shorter word is too often something else.
+        const BYTES_MIN: usize = 3;
+        let beginnings = (BYTES_MIN..=word.len()).filter_map(|len| word.get(..len));
+        word.len() >= BYTES_MIN
+            && (self.words.contains(word) || beginnings.into_iter().any(|stem| self.stems.contains(stem)))
+    }
+}
+
+/// The words of a rule's phrases.
+fn words_of(rule: &Rule) -> Vec<Word> {
+    let phrases = rule.any.iter().filter_map(|source| match Phrase::parse(source) {
+        Ok(Phrase::Words(words)) => Some(words),
+        _ => None,
+    });
+    let steps = phrases.flat_map(|words| words.steps);
+    steps.flat_map(|step| step.alternatives).flat_map(|alternative| alternative.words).collect()
 }
 
 impl Detector for PatternSet {
@@ -199,7 +230,11 @@ impl PatternSet {
                 let start = (at + 1).saturating_sub(self.automaton.pattern_len(pattern));
                 let before = start.checked_sub(1).and_then(|before| text.get(before));
                 // After a byte of a longer character only the words can tell.
-                let begins_word = before.is_none_or(|b| !may_be_word(*b) || !b.is_ascii());
+                let begins_word = match before {
+                    Some(b'\'') => !is_inside_word(text, start - 1),
+                    Some(b) => !may_be_word(*b) || !b.is_ascii(),
+                    None => true,
+                };
                 if begins_word || self.is_literal(pattern.as_usize()) {
                     anchors.push(Anchor {
                         literal: pattern.as_u32(),

@@ -8,6 +8,8 @@
 
 use alloc::{string::String, vec::Vec};
 
+use sentinel_model::fold::{self, Folded};
+
 use super::{
     search::find,
     words::{Word, find_words, word_boundary},
@@ -51,6 +53,9 @@ pub(crate) struct View {
     words: Vec<Word>,
     /// Words are known up to here.
     words_end: usize,
+    /// Letters in characters that show nothing (Unicode's tags), and where they stand.
+    hidden: String,
+    hidden_at: Span,
 }
 
 /// A stretch of the view and where it came from.
@@ -69,6 +74,8 @@ impl View {
         self.pieces.clear();
         self.words.clear();
         self.words_end = 0;
+        self.hidden.clear();
+        self.hidden_at = Span::default();
     }
 
     /// Reads `source`, which begins at byte `base` of the body.
@@ -124,7 +131,6 @@ impl View {
     }
 
     /// The text with the case of its ASCII letters, at the same offsets: for what tells `AKIA` from `akia`.
-    #[expect(dead_code, reason = "no detector reads it yet")]
     pub(crate) fn cased(&self) -> &str {
         &self.cased
     }
@@ -182,10 +188,17 @@ impl View {
         let used = used.min(rest.len());
         let start = self.text.len();
         match reading {
-            Reading::Folded if is_invisible(c) => return used,
+            Reading::Folded if is_invisible(c) => {
+                self.note_hidden(c, Span { start: at, end: at + used as u32 });
+                return used;
+            }
             Reading::Plain => self.text.push(c),
             Reading::Folded if c.is_ascii() => self.text.push(c.to_ascii_lowercase()),
-            Reading::Folded => self.text.extend(c.to_lowercase()),
+            Reading::Folded => match fold::to_ascii(c) {
+                Some(Folded::One(byte)) => self.text.push(char::from(byte)),
+                Some(Folded::Many(text)) => self.text.push_str(text),
+                None => self.text.extend(c.to_lowercase()),
+            },
         }
         match c.is_ascii() {
             true => self.cased.push(c),
@@ -193,6 +206,56 @@ impl View {
         }
         self.note(start, Span { start: at, end: at + used as u32 });
         used
+    }
+
+    fn note_hidden(&mut self, c: char, at: Span) {
+        let letter = (c as u32).checked_sub(0xe0000).and_then(char::from_u32).filter(|c| c.is_ascii());
+        let Some(letter) = letter.filter(|c| !c.is_ascii_control()) else { return };
+        if self.hidden.is_empty() {
+            self.hidden_at.start = at.start;
+        }
+        self.hidden.push(letter.to_ascii_lowercase());
+        self.hidden_at.end = at.end;
+    }
+
+    /// What the invisible letters say.
+    pub(super) fn hidden(&self) -> Option<(&str, Span)> {
+        (!self.hidden.is_empty()).then_some((self.hidden.as_str(), self.hidden_at))
+    }
+
+    /// A stretch of another view, as it stands there.
+    pub(super) fn copy(&mut self, from: &Self, start: usize, end: usize) {
+        let mut at = start;
+        while at < end {
+            let Some(piece) = from.piece_at(at) else { return };
+            let next = from.pieces.partition_point(|piece| piece.view_start as usize <= at);
+            let piece_end = from.pieces.get(next).map_or(from.text.len(), |next| next.view_start as usize);
+            // A piece that is not aligned stands for its source as a whole.
+            let to = if piece.aligned { piece_end.min(end) } else { piece_end };
+            let source = from.source(at, to);
+            let begins = self.text.len();
+            self.text.push_str(from.text.get(at..to).unwrap_or(""));
+            self.cased.push_str(from.cased.get(at..to).unwrap_or(""));
+            self.note(begins, source);
+            at = to;
+        }
+    }
+
+    /// A text, folded, that stands for a span as a whole.
+    pub(super) fn fold_for(&mut self, text: &str, source: Span) {
+        let mut folded = Self::default();
+        folded.append(text, 0, Layers::NONE);
+        self.text.push_str(&folded.text);
+        self.cased.push_str(&folded.cased);
+        self.pieces.push(Piece { view_start: 0, source, aligned: false });
+    }
+
+    /// A text that stands for a span as a whole.
+    pub(super) fn stand_for(&mut self, text: &str, source: Span) {
+        let begins = self.text.len();
+        self.text.push_str(text);
+        self.cased.push_str(text);
+        self.pieces.push(Piece { view_start: begins as u32, source, aligned: false });
     }
 
     fn note(&mut self, view_start: usize, source: Span) {
@@ -314,8 +377,9 @@ fn literal(text: &str, at: usize, expected: char, outer: Layers) -> Option<usize
 
 /// Characters that show nothing and are used to split words under the eyes of a filter.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
-        | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e007f}')
+    fold::is_mark(c)
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
+        | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e01ef}')
 }
 
 #[cfg(test)]
@@ -383,8 +447,8 @@ mod tests {
 
     #[test]
     fn the_case_of_letters_stands_at_the_same_offsets() {
-        let view = check("\u{130}A\u{200b}\\u0042\u{c4}c", 1, "i\u{307}ab\u{e4}c");
-        assert_eq!(view.cased(), "i\u{307}AB\u{e4}c");
+        let view = check("\u{416}A\u{200b}\\u0042\u{c4}c", 1, "\u{436}abac");
+        assert_eq!(view.cased(), "\u{436}ABac");
     }
 
     #[test]

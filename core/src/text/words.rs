@@ -33,7 +33,7 @@ impl Word {
 enum Class {
     Gap,
     Word,
-    /// Part of a longer character, which has to be looked at as a whole.
+    /// Part of a longer character, which has to be looked at as a whole, or an apostrophe, which may be a quotation mark.
     Wide,
 }
 
@@ -42,8 +42,8 @@ static CLASSES: [Class; 256] = {
     let mut classes = [Class::Gap; 256];
     let mut byte = 0;
     while byte < classes.len() {
-        let is_word = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_' || byte as u8 == b'\'';
-        let class = if byte >= 0x80 {
+        let is_word = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_';
+        let class = if byte >= 0x80 || byte as u8 == b'\'' {
             Class::Wide
         } else if is_word {
             Class::Word
@@ -113,10 +113,17 @@ fn word(bytes: &[u8], start: usize, end: usize) -> Word {
     Word { start: start as u32, end: end as u32, head }
 }
 
+/// Whether an apostrophe stands between letters, as in `don't`, and not around words.
+pub(crate) fn is_inside_word(text: &[u8], at: usize) -> bool {
+    let is_letter = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b >= 0x80);
+    is_letter(at.checked_sub(1).and_then(|before| text.get(before))) && is_letter(text.get(at + 1))
+}
+
 /// Whether the character that begins at `at` stands in words, and its length.
 fn wide(text: &str, at: usize) -> (bool, usize) {
     let c = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or(' ');
-    (is_word_char(c), c.len_utf8())
+    let is_word = if c == '\'' { is_inside_word(text.as_bytes(), at) } else { is_word_char(c) };
+    (is_word, c.len_utf8())
 }
 
 #[cfg(test)]
@@ -133,5 +140,15 @@ mod tests {
         let found: Vec<&str> =
             words.iter().map(|w| text.get(w.start as usize..w.end as usize).unwrap()).collect();
         assert_eq!(found, ["don't", "übermäßig_gut", "42", "\u{4f60}\u{597d}"]);
+    }
+
+    #[test]
+    fn quotation_marks_are_no_part_of_words() {
+        let text = "'tis 'so' o'er 'n'";
+        let mut words = Vec::new();
+        find_words(text, 0, text.len(), &mut words);
+        let found: Vec<&str> =
+            words.iter().map(|w| text.get(w.start as usize..w.end as usize).unwrap()).collect();
+        assert_eq!(found, ["tis", "so", "o'er", "n"]);
     }
 }
