@@ -4,7 +4,7 @@
 use alloc::{string::String, vec::Vec};
 
 /// Shorter tokens cannot hold an order.
-const ENCODED_BYTES_MIN: usize = 16;
+pub(super) const ENCODED_BYTES_MIN: usize = 16;
 const ENCODED_BYTES_MAX: usize = 16 * 1024;
 
 /// The text that a token stands for.

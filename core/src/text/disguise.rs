@@ -6,13 +6,20 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::{decode::decode, find, view::View};
+use super::{
+    decode::{ENCODED_BYTES_MIN, decode},
+    view::View,
+};
 
 /// Texts inside of texts are followed this deep.
 const DEPTH_MAX: u8 = 3;
 
 /// Texts that are uncovered in one view; more of them are left as they are.
 const UNCOVERED_MAX: usize = 16;
+
+/// Shorter words are too often something else; longer ones are none.
+const WORD_BYTES_MIN: usize = 3;
+const WORD_BYTES_MAX: usize = 64;
 
 /// Words that rules know.
 pub(crate) trait Vocabulary {
@@ -23,14 +30,33 @@ pub(crate) trait Vocabulary {
 /// The same text without its disguises, and the texts that were hidden in it; nothing if there are none.
 pub(crate) fn uncover(view: &View, words: &dyn Vocabulary) -> Vec<View> {
     let mut uncovered = Vec::new();
-    uncover_words(view, words, &mut uncovered);
+    uncover_in(view, DEPTH_MAX, words, &mut uncovered);
     if let Some((text, source)) = view.hidden() {
         let mut hidden = View::default();
         hidden.stand_for(text, source);
         uncovered.push(hidden);
     }
-    uncover_texts(view, DEPTH_MAX, words, &mut uncovered);
     uncovered
+}
+
+fn uncover_in(view: &View, depth: u8, words: &dyn Vocabulary, uncovered: &mut Vec<View>) {
+    let suspects = suspects(view.text().as_bytes());
+    if suspects.is_empty() {
+        return;
+    }
+    uncover_words(view, &suspects, words, uncovered);
+    let Some(deeper) = depth.checked_sub(1) else { return };
+    for token in suspects.iter().filter(|suspect| suspect.may_be_text).map(|suspect| suspect.token) {
+        if uncovered.len() >= UNCOVERED_MAX {
+            return;
+        }
+        let Some(raw) = view.cased().get(token.start..token.end) else { continue };
+        let Some(text) = decode(raw) else { continue };
+        let mut inner = View::default();
+        inner.fold_for(&text, view.source(token.start, token.end));
+        uncover_in(&inner, deeper, words, uncovered);
+        uncovered.push(inner);
+    }
 }
 
 /// A run of bytes between spaces.
@@ -40,18 +66,104 @@ struct Token {
     end: usize,
 }
 
-fn tokens(text: &[u8]) -> impl Iterator<Item = Token> {
-    let mut at = 0;
-    core::iter::from_fn(move || {
-        let rest = text.get(at..)?;
-        let start = at + find(rest, |b| b > b' ');
-        let end = start + find(text.get(start..)?, |b| b <= b' ');
-        at = end;
-        (start < end).then_some(Token { start, end })
-    })
+/// A token, or a row of single letters, that deserves a closer look.
+struct Suspect {
+    token: Token,
+    is_row: bool,
+    may_be_text: bool,
 }
 
-fn uncover_words(view: &View, words: &dyn Vocabulary, uncovered: &mut Vec<View>) {
+/// What a byte says about the token it stands in.
+const LETTER: u8 = 1;
+/// Digits and signs that look like letters.
+const SWAPPED: u8 = 2;
+const WIDE: u8 = 4;
+const JOINT: u8 = 8;
+const DOUBLED: u8 = 16;
+const SPACE: u8 = 128;
+
+static SIGNS: [u8; 256] = {
+    let mut signs = [0; 256];
+    let mut byte = 0;
+    while byte < signs.len() {
+        let sign = match byte as u8 {
+            0..=b' ' => SPACE,
+            b'0'..=b'9' | b'@' | b'$' => SWAPPED,
+            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
+            b'.' | b'-' | b'_' | b'*' | b'|' | b'/' | b'+' | b'~' => JOINT,
+            0x80.. => WIDE,
+            _ => 0,
+        };
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within the loop's bound")]
+        {
+            signs[byte] = sign;
+        }
+        byte += 1;
+    }
+    signs
+};
+
+/// One look-up per byte; nearly all text has nothing that is worth more.
+fn suspects(text: &[u8]) -> Vec<Suspect> {
+    let mut found = Vec::new();
+    let (mut start, mut signs, mut last) = (0, 0, 0);
+    let mut row: Option<Row> = None;
+    for (at, &byte) in text.iter().chain(core::iter::once(&b' ')).enumerate() {
+        let sign = SIGNS.get(usize::from(byte)).copied().unwrap_or(0);
+        if sign != SPACE {
+            // Twice is enough to look, since three in a row hold two.
+            signs |= if byte == last { sign | DOUBLED } else { sign };
+            last = byte;
+            continue;
+        }
+        if at > start {
+            let token = Token { start, end: at };
+            if at - start == 1 && signs & (LETTER | SWAPPED) != 0 {
+                let row = row.get_or_insert(Row { start, end: at, letters: 0 });
+                (row.end, row.letters) = (at, row.letters + 1);
+            } else {
+                found.extend(row.take().and_then(Row::suspect));
+                if is_odd(signs, at - start) {
+                    let may_be_text = at - start >= ENCODED_BYTES_MIN;
+                    found.push(Suspect { token, is_row: false, may_be_text });
+                }
+            }
+        }
+        (start, signs, last) = (at + 1, 0, 0);
+    }
+    found.extend(row.and_then(Row::suspect));
+    found
+}
+
+fn is_odd(signs: u8, len: usize) -> bool {
+    let has = |both: u8| signs & both == both;
+    len >= ENCODED_BYTES_MIN
+        || has(LETTER | SWAPPED)
+        || has(WIDE)
+        || (has(LETTER | DOUBLED) && len > WORD_BYTES_MIN)
+        || (has(LETTER | JOINT) && len >= 2 * Row::LETTERS_MIN - 1)
+}
+
+/// Letters that stand one by one: `i g n o r e`.
+#[derive(Clone, Copy)]
+struct Row {
+    start: usize,
+    end: usize,
+    letters: usize,
+}
+
+impl Row {
+    /// Fewer letters in a row are initials, options and points of a list.
+    const LETTERS_MIN: usize = 5;
+    const WORD_LETTERS: core::ops::RangeInclusive<usize> = 3..=20;
+
+    fn suspect(self) -> Option<Suspect> {
+        let token = Token { start: self.start, end: self.end };
+        (self.letters >= Self::LETTERS_MIN).then_some(Suspect { token, is_row: true, may_be_text: false })
+    }
+}
+
+fn uncover_words(view: &View, suspects: &[Suspect], words: &dyn Vocabulary, uncovered: &mut Vec<View>) {
     let text = view.text();
     let mut plain = View::default();
     let mut copied = 0;
@@ -60,93 +172,62 @@ fn uncover_words(view: &View, words: &dyn Vocabulary, uncovered: &mut Vec<View>)
         plain.stand_for(word, view.source(start, end));
         copied = end;
     };
-    let mut apart = Apart::default();
-    for token in tokens(text.as_bytes()) {
+    for Suspect { token, is_row, .. } in suspects {
         let word = text.get(token.start..token.end).unwrap_or("");
-        if apart.takes(token, word, text) {
-            continue;
-        }
-        apart.end(text, words, &mut replace);
-        if let Some((inner, plain)) = undisguised(word, words) {
+        if *is_row {
+            join(word, token.start, words, &mut replace);
+        } else if let Some((inner, plain)) = undisguised(word, words) {
             replace(token.start + inner.start, token.start + inner.end, &plain);
         }
     }
-    apart.end(text, words, &mut replace);
     if copied > 0 {
         plain.copy(view, copied, text.len());
         uncovered.push(plain);
     }
 }
 
-/// Letters that stand one by one: `i g n o r e`, `i.g.n.o.r.e`.
-#[derive(Default)]
-struct Apart {
-    /// The letters, and where each stands.
-    letters: Vec<(char, usize)>,
-    end: usize,
+/// The words in a row of letters. Two spaces between letters are one between words; where there are none, the longest
+/// word that rules know is taken.
+fn join(row: &str, base: usize, words: &dyn Vocabulary, replace: &mut impl FnMut(usize, usize, &str)) {
+    let mut letters: Vec<(char, usize)> = Vec::new();
+    let mut end = 0;
+    for (at, c) in row.char_indices().filter(|(_, c)| !c.is_ascii_whitespace()) {
+        if at > end + 1 {
+            letters.push((' ', at));
+        }
+        letters.push((c, at));
+        end = at + c.len_utf8();
+    }
+    let mut at = 0;
+    while at < letters.len() {
+        let rest = letters.get(at..).unwrap_or_default();
+        let Some((word, len)) = longest(rest, words) else {
+            at += 1;
+            continue;
+        };
+        let start = rest.first().map_or(0, |(_, start)| *start);
+        let (last, last_at) = rest.get(len - 1).copied().unwrap_or((' ', start));
+        replace(base + start, base + last_at + last.len_utf8(), &word);
+        at += len;
+    }
 }
 
-impl Apart {
-    /// Fewer letters in a row are initials, options and points of a list.
-    const LETTERS_MIN: usize = 5;
-    const WORD_LETTERS: core::ops::RangeInclusive<usize> = 3..=20;
-
-    fn takes(&mut self, token: Token, word: &str, text: &str) -> bool {
-        let mut chars = word.chars();
-        if let (Some(letter), None) = (chars.next(), chars.next())
-            && letter.is_alphanumeric()
-        {
-            // Two spaces between letters are one between words.
-            if text.get(self.end..token.start).is_some_and(|space| space.len() > 1) {
-                self.letters.push((' ', token.start));
-            }
-            self.letters.push((letter, token.start));
-            self.end = token.end;
-            return true;
-        }
-        false
-    }
-
-    fn end(&mut self, text: &str, words: &dyn Vocabulary, replace: &mut impl FnMut(usize, usize, &str)) {
-        let letters = core::mem::take(&mut self.letters);
-        if letters.len() >= Self::LETTERS_MIN {
-            let mut at = 0;
-            while at < letters.len() {
-                let rest = letters.get(at..).unwrap_or_default();
-                let Some((word, len)) = Self::longest(rest, words) else {
-                    at += 1;
-                    continue;
-                };
-                let start = rest.first().map_or(0, |(_, start)| *start);
-                let (last, last_at) = rest.get(len - 1).copied().unwrap_or((' ', start));
-                replace(start, (last_at + last.len_utf8()).min(text.len()), &word);
-                at += len;
-            }
-        }
-    }
-
-    /// The longest word that rules know and that these letters begin with.
-    fn longest(letters: &[(char, usize)], words: &dyn Vocabulary) -> Option<(String, usize)> {
-        let limit = letters.iter().take_while(|(letter, _)| *letter != ' ').count();
-        let whole: String = letters.iter().take(limit).map(|(letter, _)| *letter).collect();
-        if Self::WORD_LETTERS.contains(&limit) && words.knows(&whole) {
-            return Some((whole, limit));
-        }
-        let longest = limit.min(*Self::WORD_LETTERS.end());
-        (*Self::WORD_LETTERS.start()..=longest).rev().find_map(|len| {
-            let word: String = letters.iter().take(len).map(|(letter, _)| *letter).collect();
-            words.knows(&word).then_some((word, len))
-        })
-    }
+/// The longest word that rules know and that these letters begin with.
+fn longest(letters: &[(char, usize)], words: &dyn Vocabulary) -> Option<(String, usize)> {
+    let limit = letters.iter().take_while(|(letter, _)| *letter != ' ').count();
+    let longest = limit.min(*Row::WORD_LETTERS.end());
+    (*Row::WORD_LETTERS.start()..=longest).rev().find_map(|len| {
+        let word: String = letters.iter().take(len).map(|(letter, _)| *letter).collect();
+        words.knows(&word).then_some((word, len))
+    })
 }
 
 /// What a token stands for, and which part of it does.
 fn undisguised(token: &str, words: &dyn Vocabulary) -> Option<(Token, String)> {
-    const WORD_BYTES: core::ops::RangeInclusive<usize> = 3..=64;
     let is_edge = |c: char| c.is_ascii_punctuation() && !matches!(c, '@' | '$');
     let start = token.len() - token.trim_start_matches(is_edge).len();
     let word = token.trim_matches(is_edge);
-    if !WORD_BYTES.contains(&word.len()) {
+    if !(WORD_BYTES_MIN..=WORD_BYTES_MAX).contains(&word.len()) {
         return None;
     }
     let signs = Signs::of(word);
@@ -172,7 +253,7 @@ fn undisguised(token: &str, words: &dyn Vocabulary) -> Option<(Token, String)> {
 struct Signs {
     /// Letters and, between them, digits or signs that look like letters.
     swapped: bool,
-    /// ASCII letters beside letters that only look like them, or nothing but such letters.
+    /// Letters that only look like ASCII ones beside those, or nothing but such letters.
     mixed: bool,
     /// A letter three times or more.
     doubled: bool,
@@ -183,20 +264,23 @@ struct Signs {
 impl Signs {
     fn of(word: &str) -> Self {
         let mut signs = Self::default();
-        let (mut n_letters, mut n_signs, mut n_chars, mut n_joints) = (0, 0, 0, 0);
+        let (mut n_letters, mut n_signs, mut n_chars, mut n_joints, mut n_alike, mut n_wide) =
+            (0, 0, 0, 0, 0, 0);
         let (mut last, mut run) = ('\0', 0);
         for c in word.chars() {
             n_chars += 1;
             n_letters += usize::from(c.is_ascii_alphabetic());
             n_signs += usize::from(c.is_ascii_digit() || matches!(c, '@' | '$'));
             n_joints += usize::from(is_joint(c) && n_chars % 2 == 0);
-            signs.mixed |= !c.is_ascii() && fold_like(c).is_some();
+            n_wide += usize::from(!c.is_ascii());
+            n_alike += usize::from(!c.is_ascii() && fold_like(c).is_some());
             run = if c == last { run + 1 } else { 1 };
             signs.doubled |= run >= 3;
             last = c;
         }
         signs.swapped = n_letters > 0 && n_signs > 0;
-        signs.joined = n_chars >= 2 * Apart::LETTERS_MIN - 1 && n_joints == n_chars / 2;
+        signs.mixed = n_alike > 0 && (n_letters > 0 || n_alike == n_wide);
+        signs.joined = n_chars >= 2 * Row::LETTERS_MIN - 1 && n_joints == n_chars / 2;
         signs
     }
 
@@ -238,24 +322,6 @@ fn single(word: &str) -> String {
         }
     }
     out
-}
-
-/// Texts in an encoding, and what is hidden in those.
-fn uncover_texts(view: &View, depth: u8, words: &dyn Vocabulary, uncovered: &mut Vec<View>) {
-    let Some(deeper) = depth.checked_sub(1) else { return };
-    for token in tokens(view.text().as_bytes()) {
-        if uncovered.len() >= UNCOVERED_MAX {
-            return;
-        }
-        let Some(raw) = view.cased().get(token.start..token.end) else { continue };
-        let Some(text) = decode(raw) else { continue };
-        let source = view.source(token.start, token.end);
-        let mut inner = View::default();
-        inner.fold_for(&text, source);
-        uncover_texts(&inner, deeper, words, uncovered);
-        uncover_words(&inner, words, uncovered);
-        uncovered.push(inner);
-    }
 }
 
 #[cfg(test)]
