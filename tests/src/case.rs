@@ -199,6 +199,11 @@ impl Policies {
         Ok(policies)
     }
 
+    /// The built-in policy at the lowest level, and no other.
+    pub fn only_builtin() -> Self {
+        Self(BTreeMap::from([(builtin(1), json!({}))]))
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -213,7 +218,8 @@ impl Policies {
     }
 }
 
-fn builtin(level: u8) -> String {
+/// The name of the built-in policy at a paranoia level.
+pub fn builtin(level: u8) -> String {
     format!("level-{level}")
 }
 

@@ -123,20 +123,28 @@ impl Expect {
 
 /// Everything that does not hold, or nothing.
 pub fn complaints(case: &Case, outcome: &Outcome) -> Vec<String> {
-    let checks: [(&str, Check); 11] = [
+    let checks: [(&str, Check); 6] = [
         ("action", action),
         ("findings", findings),
         ("gaps", gaps),
         ("status", status),
         ("upstream", upstream),
         ("client", client),
-        ("event", event),
-        ("receipts", receipts),
-        ("block", block),
-        ("mask", mask),
-        ("privacy", privacy),
     ];
-    let failed = checks.into_iter().filter_map(|(name, check)| Some((name, check(case, outcome).err()?)));
+    let mut complaints = failed(&checks, case, outcome);
+    complaints.extend(broken_laws(case, outcome));
+    complaints
+}
+
+/// What does not hold of all that must hold whatever is expected.
+pub fn broken_laws(case: &Case, outcome: &Outcome) -> Vec<String> {
+    let checks: [(&str, Check); 5] =
+        [("event", event), ("receipts", receipts), ("block", block), ("mask", mask), ("privacy", privacy)];
+    failed(&checks, case, outcome)
+}
+
+fn failed(checks: &[(&str, Check)], case: &Case, outcome: &Outcome) -> Vec<String> {
+    let failed = checks.iter().filter_map(|(name, check)| Some((name, check(case, outcome).err()?)));
     failed.map(|(name, error)| format!("{name}: {error:#}")).collect()
 }
 
@@ -352,7 +360,7 @@ fn block(case: &Case, outcome: &Outcome) -> Result<()> {
 /// The answer comes event by event.
 fn is_stream(case: &Case) -> bool {
     let content_type = case.response.header("content-type").unwrap_or_default();
-    [&b"text/event-stream"[..], b"application/x-ndjson", b"application/stream+json"]
+    [&b"text/event-stream"[..], b"application/x-ndjson", b"application/stream+json", b"application/jsonl"]
         .iter()
         .any(|kind| content_type.starts_with(kind))
 }

@@ -5,22 +5,32 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 
-use crate::case::Case;
+use crate::{
+    case::{self, Case, Policies},
+    folder,
+};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KnownGap {
-    path: String,
-    case: String,
+pub struct KnownGap {
+    pub path: String,
+    pub case: String,
     /// Not given: every engine.
     engines: Option<Vec<String>>,
-    reason: String,
+    pub reason: String,
 }
 
 #[derive(Debug)]
 pub struct KnownGaps(Vec<KnownGap>);
 
 impl KnownGaps {
+    /// The list as it is shipped, held against the cases as they are shipped.
+    pub fn load_all() -> Result<Self> {
+        let policies = Policies::load(&folder().join("policies"))?;
+        let cases = case::load(&folder().join("cases"), &policies)?;
+        Self::load(&folder().join("known-gaps.yaml"), &cases)
+    }
+
     /// Reads the list. Each entry must name a case that exists.
     pub fn load(path: &Path, cases: &[Case]) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
@@ -31,6 +41,10 @@ impl KnownGaps {
             ensure!(!reason.is_empty(), "known gaps: {path}, {case:?}: no reason");
         }
         Ok(Self(gaps))
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &KnownGap> {
+        self.0.iter()
     }
 
     /// Why this case is known to fail on this engine.

@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod demo;
 mod lint;
+mod matrix;
 mod size;
 mod test;
 mod up;
@@ -22,6 +23,8 @@ enum Command {
     Test(test::Args),
     /// Build target/dist/sentinel and target/dist/sentinel_filter.wasm.
     Build,
+    /// Try every surface on the core and in a real Envoy, and print what is read, judged and masked.
+    Matrix(matrix::Args),
     /// Measure: what the filter costs.
     #[command(subcommand)]
     Bench(bench::Command),
@@ -36,6 +39,7 @@ fn main() -> Result<()> {
         Command::Up(args) => up::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Build => build::run().map(drop),
+        Command::Matrix(args) => matrix::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Lint => lint::run(),
         Command::Size => size::run(),
