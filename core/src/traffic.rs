@@ -262,6 +262,7 @@ pub(crate) fn is_lines(media_type: &str) -> bool {
     matches!(
         media_type,
         "application/x-ndjson"
+            | "application/x-jsonl"
             | "application/ndjson"
             | "application/jsonl"
             | "application/x-jsonlines"

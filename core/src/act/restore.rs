@@ -37,7 +37,7 @@ pub(crate) fn edits(
     let mut view = View::default();
     for (idx, segment) in extraction.segments.iter().enumerate() {
         let text = core::str::from_utf8(segment.span.of(body)).unwrap_or("");
-        if find(text.as_bytes(), |b| (b == b'[') | (b == b'\\')) == text.len() {
+        if find(text.as_bytes(), |b| (b == b'[') | (b == b'\\') | (b == b'%')) == text.len() {
             continue;
         }
         view.clear();

@@ -19,9 +19,10 @@ fn key(parent: Place, key: &str, direction: Direction) -> Place {
         (Place::Rpc, "tools" | "prompts" | "resources" | "resourcetemplates" | "instructions") => {
             Place::On(Channel::ToolDefinition)
         }
+        (Place::Rpc, "description") if direction == Direction::Response => Place::On(Channel::ToolDefinition),
         (Place::Rpc, "contents") => Place::On(Channel::Document),
         (Place::Rpc, "systemprompt") => Place::On(Channel::System),
-        (Place::Rpc, "messages" | "message" | "history" | "artifacts") => Place::Messages,
+        (Place::Rpc, "messages" | "message" | "history" | "artifacts" | "artifact") => Place::Messages,
         (Place::Rpc, "status" | "task") => Place::Rpc,
         (Place::On(Channel::ToolResult), "data") => Place::Media(GapReason::Image),
         (_, "blob") => Place::Media(GapReason::BinaryPart),

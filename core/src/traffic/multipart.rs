@@ -110,7 +110,8 @@ fn delimiters(body: &[u8], boundary: Boundary) -> Option<Vec<Delimiter>> {
             let after = after.strip_prefix(b"--").unwrap_or(after);
             let padding = find(after, |b| (b != b' ') & (b != b'\t'));
             let rest = after.get(padding..).unwrap_or_default();
-            if !rest.starts_with(b"\r\n") && !(is_last && rest.is_empty()) {
+            let ends_here = rest.starts_with(b"\r\n") || (is_last && rest.is_empty());
+            if !ends_here {
                 return None;
             }
             let line_end = if rest.is_empty() { 0 } else { 2 };

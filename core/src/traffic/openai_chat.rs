@@ -23,6 +23,8 @@ fn key(parent: Place, key: &str, direction: Direction) -> Place {
         (Place::Message, "audio") => Place::Media(GapReason::Audio),
         (Place::Block, "type") => Place::BlockType,
         (Place::Block, "text" | "refusal") => Place::Text,
+        // Texts with annotations beside them, and thinking in blocks.
+        (Place::Text, "value" | "text") => Place::Text,
         // Wherever it stands: parts of messages, of inputs, and of what tools gave back.
         (_, "image_url") => Place::Reference(GapReason::Image),
         (Place::Block, "input_audio") => Place::Media(GapReason::Audio),
@@ -31,6 +33,7 @@ fn key(parent: Place, key: &str, direction: Direction) -> Place {
         (Place::Root | Place::Message, "attachments") => Place::Reference(GapReason::BinaryPart),
         // Of a run of an assistant.
         (Place::Root, "tool_outputs") => Place::On(Channel::ToolResult),
+        (Place::Root, "required_action") => Place::On(Channel::ToolArguments),
         (Place::Reference(reason), "url" | "file_data" | "file_id") => Place::Reference(reason),
         (Place::Media(reason), "data") => Place::Media(reason),
         (Place::Media(GapReason::Audio), "id") => Place::Reference(GapReason::Audio),

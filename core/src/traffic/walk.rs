@@ -208,7 +208,9 @@ impl Walk<'_> {
         if place == Place::Root && token == Token::ObjectStart {
             self.call = Call::default();
         }
-        if token == Token::ObjectStart && matches!(place, Place::Message | Place::Block) {
+        // An event as a whole may be on one channel, as a block is.
+        let is_event = place == Place::Root && self.mode == Mode::Stream && self.places.len() == 1;
+        if token == Token::ObjectStart && (is_event || matches!(place, Place::Message | Place::Block)) {
             self.scopes.push(Scope {
                 depth: self.places.len(),
                 first_segment: self.out.segments.len(),
