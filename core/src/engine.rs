@@ -7,12 +7,12 @@ use crate::{
     act::{Edit, mask, mask::Placeholders, restore},
     action::{Action, Direction, Verdict},
     decide::{Decision, decide},
-    detect::{Detector, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet},
+    detect::{Detector, Hit, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet},
     event::PackId,
     finding::Finding,
     hash, length,
     policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile},
-    receipt::{GapReason, Receipt},
+    receipt::{Gap, GapReason, Receipt},
     span::Span,
     text::Vocabulary,
     traffic::{Calls, Extraction, Format, extract},
@@ -145,6 +145,15 @@ impl Engine {
     ) -> Inspection {
         let mut extraction = extract(format, direction, body);
         let hits = detect(&self.detectors(), self.vocabulary(), body, &mut extraction);
+        if let Some(mut by_label) = extraction.by_label.take() {
+            let others = detect(&self.detectors(), self.vocabulary(), body, &mut by_label);
+            let is_known =
+                |other: &Hit| hits.iter().any(|hit| hit.rule == other.rule && hit.span.overlaps(other.span));
+            // Two readers disagree on what the body says, and one of them sees more.
+            if !others.iter().all(is_known) {
+                extraction.gaps.push(Gap::new(GapReason::Unparsable, Span::whole(body.len())));
+            }
+        }
         extraction.gaps.extend(length::gap(&profile.limits, direction, body, &extraction));
         let decision = decide(profile, direction, &self.rules, &hits, &extraction);
         let scanned: Vec<Span> = extraction.segments.iter().map(|segment| segment.span).collect();

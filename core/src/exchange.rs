@@ -107,6 +107,8 @@ enum State {
     Streaming,
     Passing(GapReason),
     Done,
+    /// Refused after its headers had gone: whatever else comes is dropped.
+    Refused,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -399,6 +401,7 @@ impl Exchange {
         side.ended = now;
         match side.state {
             State::Idle | State::Done => steps.push(Step::Release(Body::AsReceived)),
+            State::Refused => steps.push(Step::Release(Body::Replaced(Vec::new()))),
             State::Passing(reason) => {
                 side.receipt.forward_unscanned(reason, chunk.len());
                 steps.push(Step::Release(Body::AsReceived));
@@ -491,7 +494,7 @@ impl Exchange {
             let (decision, receipt, restored) = stream.into_outcome();
             self.restored += restored;
             let side = self.side_mut(direction);
-            side.state = State::Done;
+            side.state = if refused { State::Refused } else { State::Done };
             side.receipt = Receipt { encoded: side.intake.encoded(), ..receipt };
             self.note(direction, decision);
         } else {
@@ -589,7 +592,9 @@ impl Exchange {
         side.held = Vec::new();
         side.state = State::Done;
         if direction == Direction::Response && side.headers == HeaderState::Gone {
+            side.state = State::Refused;
             steps.push(Step::Release(Body::Replaced(reply.body)));
+            steps.push(Step::End);
             return;
         }
         self.meta.status = Some(reply.status);

@@ -25,7 +25,7 @@ pub(crate) use frames::{Frames, Framing, read_event};
 pub(crate) use json::member;
 pub use multipart::Boundary;
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use sentinel_model::Channel;
 
@@ -164,6 +164,8 @@ pub(crate) struct Extraction {
     pub(crate) segments: Vec<Segment>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) calls: Calls,
+    /// What a reader sees that goes by the label, where this goes by the shape.
+    pub(crate) by_label: Option<Box<Self>>,
 }
 
 impl Extraction {
@@ -180,7 +182,7 @@ impl Extraction {
             at += len + chunk.invalid().len();
         }
         let gaps = Vec::from([Gap::new(reason, Span::whole(body.len()))]);
-        Self { segments, gaps, calls: Calls::default() }
+        Self { segments, gaps, ..Self::default() }
     }
 
     /// What stands in a part of the body that begins at `at`.
@@ -243,8 +245,12 @@ pub(crate) fn extract(format: Format, direction: Direction, body: &[u8]) -> Extr
         return lines.gaps.iter().any(is_unread).then(whole).flatten().unwrap_or(lines);
     }
     if labelled || (format != Format::PlainText && looks_like_json(text)) {
-        return walk::walk(text, direction, &SHAPES, walk::Mode::Whole)
-            .unwrap_or_else(|error| Extraction::unreadable(direction, body, error.reason()));
+        let read = walk::walk(text, direction, &SHAPES, walk::Mode::Whole);
+        let by_label = (format == Format::Form).then(|| Box::new(form::read(text, direction)));
+        return match read {
+            Ok(read) => Extraction { by_label, ..read },
+            Err(error) => Extraction::unreadable(direction, body, error.reason()),
+        };
     }
     match format {
         Format::Form => form::read(text, direction),

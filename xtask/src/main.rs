@@ -5,6 +5,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod lint;
 mod matrix;
 mod size;
@@ -30,6 +31,8 @@ enum Command {
     Bench(bench::Command),
     /// Formatting, clippy without warnings, and the direction of dependencies.
     Lint,
+    /// Search for inputs that break a promise of the core. Needs g++.
+    Fuzz(fuzz::Args),
     /// Size and imports of the module, its start-up cost in Envoy, memory per VM.
     Size,
 }
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
         Command::Matrix(args) => matrix::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Lint => lint::run(),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Size => size::run(),
     }
 }

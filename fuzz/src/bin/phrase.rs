@@ -1,0 +1,4 @@
+//! the phrase language of rule packs
+#![no_main]
+
+sentinel_fuzz::target!(sentinel_fuzz::targets::phrase::run);

@@ -1,0 +1,11 @@
+//! What each target does with the bytes of the fuzzer.
+
+pub mod exchange;
+pub mod form;
+pub mod format;
+pub mod inflate;
+pub mod json;
+pub mod multipart;
+pub mod phrase;
+pub mod policy;
+pub mod stream;
