@@ -33,7 +33,7 @@ use crate::{
     finding::Finding,
     http::{self, Encoding, Headers},
     intake::Intake,
-    policy::{AcceptEncoding, Mode, Profile},
+    policy::{AcceptEncoding, GapAction, Mode, Profile},
     receipt::{Gap, GapReason, Receipt},
     span::Span,
     step::{Body, HeaderEdit, Reply, Step, Steps, Time},
@@ -265,17 +265,40 @@ impl Exchange {
             return;
         }
         self.degraded = Some(format!("host: {what}"));
-        self.gap(direction, GapReason::DetectorError, false, steps);
+        let reason = GapReason::DetectorError;
+        let watches = self.profile().mode == Mode::Monitor;
+        let refuses = self.profile().gap_action(direction, reason) == GapAction::Block;
+        let side = self.side_mut(direction);
+        let pending = if side.state == State::Holding { side.intake.bytes() } else { 0 };
+        match side.stream.take() {
+            // What is kept back here is nowhere else, so nothing can follow as it came.
+            Some(mut stream) if !watches && (refuses || stream.holds()) => {
+                stream.refuse(reason);
+                self.cut(direction, *stream, Vec::new(), steps);
+            }
+            Some(stream) => {
+                let pending = stream.unjudged();
+                self.close(direction, *stream, State::Done);
+                self.gap_behind(direction, reason, pending, false, steps);
+            }
+            None => self.gap_behind(direction, reason, pending, false, steps),
+        }
     }
 
     /// The one event of this exchange. Consumes it: there is no other way to end, and none without the receipts.
     pub fn finish(self, id: EventId<'_>, now: Time, degraded: Option<&str>) -> Event {
+        let watches = self.profile().mode == Mode::Monitor;
         let Self { engine, meta, request, mut response, mut outcome, mut restored, .. } = self;
         // Cut off in the middle: what was seen so far counts.
         if let Some(stream) = response.stream.take() {
+            let unjudged = stream.unjudged();
             let (decision, receipt, n) = stream.into_outcome();
             restored += n;
             response.receipt = receipt;
+            if watches && unjudged > 0 {
+                // It went on before it was a whole event.
+                response.receipt.forward_unscanned(GapReason::UnknownEvent, unjudged);
+            }
             outcome.add(Direction::Response, decision);
         }
         let Outcome { decision, direction } = outcome;
@@ -471,8 +494,9 @@ impl Exchange {
             fed = Fed::Refuse(core::mem::take(bytes));
             stream.refuse(reason);
         }
-        let refused = matches!(fed, Fed::Refuse(_));
         match fed {
+            // Nothing is changed, so nothing has to wait.
+            _ if self.profile().mode == Mode::Monitor => steps.push(Step::Release(Body::AsReceived)),
             Fed::Release(bytes) if !decodes && bytes == chunk && !held_before && !stream.holds() => {
                 steps.push(Step::Release(Body::AsReceived));
             }
@@ -482,24 +506,31 @@ impl Exchange {
                     steps.push(Step::Hold);
                 }
             }
-            Fed::Refuse(mut bytes) => {
-                let (client, framing) = (self.meta.client(), stream.framing());
-                let (decision, opening) = (stream.decision(), stream.opening());
-                bytes.extend(reply::last_words(decision, direction, client, framing, opening));
-                steps.push(Step::Release(Body::Replaced(bytes)));
-                steps.push(Step::End);
-            }
+            Fed::Refuse(bytes) => return self.cut(direction, *stream, bytes, steps),
         }
-        if refused || end {
-            let (decision, receipt, restored) = stream.into_outcome();
-            self.restored += restored;
-            let side = self.side_mut(direction);
-            side.state = if refused { State::Refused } else { State::Done };
-            side.receipt = Receipt { encoded: side.intake.encoded(), ..receipt };
-            self.note(direction, decision);
+        if end {
+            self.close(direction, *stream, State::Done);
         } else {
             self.side_mut(direction).stream = Some(stream);
         }
+    }
+
+    /// The stream ends here: `bytes` may still go on, and then what its client takes for the end.
+    fn cut(&mut self, direction: Direction, stream: Stream, mut bytes: Vec<u8>, steps: &mut Steps) {
+        let (client, framing) = (self.meta.client(), stream.framing());
+        bytes.extend(reply::last_words(stream.decision(), direction, client, framing, stream.opening()));
+        steps.push(Step::Release(Body::Replaced(bytes)));
+        steps.push(Step::End);
+        self.close(direction, stream, State::Refused);
+    }
+
+    fn close(&mut self, direction: Direction, stream: Stream, state: State) {
+        let (decision, receipt, restored) = stream.into_outcome();
+        self.restored += restored;
+        let side = self.side_mut(direction);
+        side.state = state;
+        side.receipt = Receipt { encoded: side.intake.encoded(), ..receipt };
+        self.note(direction, decision);
     }
 
     /// The whole body is here: inspect it and act.

@@ -152,6 +152,11 @@ impl Stream {
         !self.held.is_empty()
     }
 
+    /// How many bytes came that are no whole event yet.
+    pub(crate) fn unjudged(&self) -> usize {
+        self.held.len() - self.judged
+    }
+
     pub(crate) fn decision(&self) -> &Decision {
         &self.decision
     }
