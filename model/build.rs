@@ -20,6 +20,8 @@ mod fold {
         word.to_lowercase()
     }
 }
+#[path = "src/invisible.rs"]
+mod invisible;
 #[path = "src/pack.rs"]
 mod pack;
 #[path = "src/phrase.rs"]

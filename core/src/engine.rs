@@ -159,6 +159,9 @@ impl Engine {
         let scanned: Vec<Span> = extraction.segments.iter().map(|segment| segment.span).collect();
         let mut edits = Vec::new();
         let mut restored = 0;
+        if direction == Direction::Response {
+            placeholders.seal();
+        }
         if direction == Direction::Response && decision.action != Action::Block {
             edits = restore::edits(body, &extraction, placeholders, profile.response.restore);
             restored = edits.len() as u32;

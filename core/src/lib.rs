@@ -34,6 +34,7 @@ pub mod receipt;
 mod span;
 mod step;
 mod stream;
+mod survey;
 mod text;
 mod traffic;
 
@@ -45,4 +46,5 @@ pub use finding::Finding;
 pub use sentinel_model::{Channel, Family};
 pub use span::Span;
 pub use step::{Body, HeaderEdit, Reply, Step, Steps, Time};
+pub use survey::{Survey, survey};
 pub use traffic::{Boundary, Format};

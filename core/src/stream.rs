@@ -51,6 +51,8 @@ pub(crate) struct Stream {
     receipt: Receipt,
     decision: Decision,
     opening: Opening,
+    /// In the middle of an event that is too long to be read.
+    skips: bool,
 }
 
 /// What the receiver has seen of the stream, for an end that refers to it.
@@ -92,7 +94,8 @@ pub(crate) enum Fed {
 }
 
 impl Stream {
-    pub(crate) fn new(framing: Framing, direction: Direction, placeholders: Placeholders) -> Self {
+    pub(crate) fn new(framing: Framing, direction: Direction, mut placeholders: Placeholders) -> Self {
+        placeholders.seal();
         Self {
             framing,
             direction,
@@ -110,6 +113,7 @@ impl Stream {
             receipt: Receipt::default(),
             decision: Decision::default(),
             opening: Opening::default(),
+            skips: false,
         }
     }
 
@@ -117,21 +121,28 @@ impl Stream {
         self.held.extend_from_slice(chunk);
         // Released event by event: what has left when the stream is cut does not depend on how the bytes came in.
         let mut out = Vec::new();
+        let limit = profile.limits.body_bytes as usize;
         while let Some(event_end) = self.frames.next(&self.held) {
-            self.judge_event(engine, profile, event_end);
+            if self.skips || event_end - self.judged > limit {
+                self.give_up(engine, profile, event_end);
+                self.skips = false;
+            } else {
+                self.judge_event(engine, profile, event_end);
+            }
             if self.decision.action == Action::Block {
                 return Fed::Refuse(out);
             }
             out.append(&mut self.release(false));
         }
-        if !end && self.held.len() - self.judged > profile.limits.body_bytes as usize {
-            // One event that never ends: give it up as it is, as a gap that policy may refuse.
-            self.give_up(engine, profile);
+        let rest = self.held.len() - self.judged;
+        if rest > 0 && (self.skips || rest > limit) {
+            // Given up as it is, as a gap that policy may refuse, to its end.
+            self.give_up(engine, profile, self.held.len());
+            self.skips = true;
+        } else if rest > 0 && end {
+            self.judge_event(engine, profile, self.held.len());
         }
         if end {
-            if self.held.len() > self.judged {
-                self.judge_event(engine, profile, self.held.len());
-            }
             self.close(engine, profile);
         }
         if self.decision.action == Action::Block {
@@ -387,15 +398,13 @@ impl Stream {
         }
     }
 
-    fn give_up(&mut self, engine: &Engine, profile: &Profile) {
-        let len = self.held.len() - self.judged;
+    fn give_up(&mut self, engine: &Engine, profile: &Profile, end: usize) {
+        let len = end - self.judged;
         let at = self.base.saturating_add(self.judged as u32);
         let gap = Gap::new(GapReason::Size, Span { start: at, end: at.saturating_add(len as u32) });
         self.receipt.append(&Receipt::unscanned(GapReason::Size, len));
-        self.judged = self.held.len();
-        self.ends.push(self.judged);
-        self.frames = Frames::new(self.framing);
-        self.frames.skip(self.judged);
+        self.judged = end;
+        self.ends.push(end);
         self.conclude(engine, profile, Vec::new(), &[gap]);
     }
 

@@ -7,6 +7,6 @@ mod view;
 mod words;
 
 pub(crate) use disguise::{Vocabulary, uncover};
-pub(crate) use search::find;
+pub(crate) use search::{Eight, find};
 pub(crate) use view::{Layers, View};
 pub(crate) use words::{Word, is_inside_word, may_be_word};

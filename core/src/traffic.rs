@@ -240,12 +240,12 @@ pub(crate) fn extract(format: Format, direction: Direction, body: &[u8]) -> Extr
     let labelled = matches!(format, Format::Json | Format::OpenAiChat);
     if format == Format::Lines {
         let lines = lines(text, direction);
-        let whole = || walk::walk(text, direction, &SHAPES, walk::Mode::Whole).ok();
+        let whole = || walk::walk(text, direction, walk::Mode::Whole).ok();
         let is_unread = |gap: &Gap| gap.reason == GapReason::Unparsable;
         return lines.gaps.iter().any(is_unread).then(whole).flatten().unwrap_or(lines);
     }
     if labelled || (format != Format::PlainText && looks_like_json(text)) {
-        let read = walk::walk(text, direction, &SHAPES, walk::Mode::Whole);
+        let read = walk::walk(text, direction, walk::Mode::Whole);
         let by_label = (format == Format::Form).then(|| Box::new(form::read(text, direction)));
         return match read {
             Ok(read) => Extraction { by_label, ..read },

@@ -26,9 +26,12 @@ pub(crate) struct Stream {
     exchange: Option<Exchange>,
     request: Progress,
     response: Progress,
-    /// Released bytes of a stream that have not been handed over. While the core keeps something back, the host is
-    /// paused: only a paused body can still be changed when the stream ends with trailers.
+    /// Released bytes of a stream that have not been handed over. Only a paused body can still be changed when it ends
+    /// with trailers, so for a client that takes trailers the host is paused while the core keeps something back.
     pending: Vec<u8>,
+    takes_trailers: bool,
+    /// The response was let go on while the core kept something of it back.
+    flowing: bool,
     /// What access logs and other filters have been shown.
     shown: (Verdict, Action, usize),
     /// The response has had its last word; what else comes is dropped, and the sender is stopped.
@@ -105,6 +108,8 @@ impl Stream {
             request: Progress { fed: 0 },
             response: Progress { fed: 0 },
             pending: Vec::new(),
+            takes_trailers: false,
+            flowing: false,
             shown: (Verdict::Clean, Action::Allow, 0),
             ended: false,
             replied: false,
@@ -126,6 +131,8 @@ impl Stream {
                 let profile =
                     host::property(&["xds", "route_metadata", "filter_metadata", "sentinel", "profile"]);
                 let profile = profile.as_deref().and_then(|name| std::str::from_utf8(name).ok());
+                self.takes_trailers =
+                    pairs.headers().values("te").any(|te| te.eq_ignore_ascii_case(b"trailers"));
                 exchange.request_headers(&pairs.headers(), profile, end, now, &mut steps);
             }
             Err(error) => failed(&mut exchange, Direction::Request, error, &mut steps),
@@ -188,6 +195,13 @@ impl Stream {
             Direction::Request => exchange.request_trailers(host::now(), &mut steps),
             Direction::Response => exchange.response_trailers(host::now(), &mut steps),
         }
+        let has_more =
+            |step: &Step| matches!(step, Step::Release(Body::Replaced(bytes)) if !bytes.is_empty());
+        if self.flowing && direction == Direction::Response && steps.iter().any(has_more) {
+            // The body has gone as far as it can; a client must not take the rest that is missing for the end.
+            host::reset(direction);
+            return Flow::Pause;
+        }
         self.apply(direction, steps)
     }
 
@@ -221,7 +235,8 @@ impl Stream {
     fn apply(&mut self, direction: Direction, steps: Vec<Step>) -> Flow {
         let mut flow = Flow::Continue;
         let is_stream = matches!(steps.as_slice(), [Step::Release(_), Step::Hold]);
-        if is_stream && self.pending.len() < PENDING_BYTES_MAX {
+        self.flowing = is_stream && !self.takes_trailers;
+        if is_stream && self.takes_trailers && self.pending.len() < PENDING_BYTES_MAX {
             let Some(Step::Release(Body::Replaced(bytes))) = steps.into_iter().next() else {
                 return Flow::Pause;
             };

@@ -31,6 +31,8 @@ struct Shared {
     bytes_received: AtomicU64,
     connections: AtomicU64,
     responses_cut: AtomicU64,
+    /// When each chunk of the last response with delays was written.
+    chunk_times: Mutex<Vec<Instant>>,
     stopping: AtomicBool,
 }
 
@@ -94,6 +96,12 @@ impl Upstream {
         self.shared.responses_cut.load(Ordering::SeqCst)
     }
 
+    /// When each chunk of the last response that had delays was written, for those who ask how late it came. It means
+    /// something where there is one such response at a time.
+    pub fn chunk_times(&self) -> Vec<Instant> {
+        lock(&self.shared.chunk_times).clone()
+    }
+
     fn listen(handler: Box<Handler>, records: bool) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let addr = listener.local_addr()?;
@@ -105,6 +113,7 @@ impl Upstream {
             bytes_received: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             responses_cut: AtomicU64::new(0),
+            chunk_times: Mutex::default(),
             stopping: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -167,7 +176,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
             lock(&shared.requests).push(saw);
         }
         let Some(response) = response else { return Ok(()) };
-        if let Err(error) = write_response(&mut stream, &response, head_only) {
+        if let Err(error) = write_response(&mut stream, &response, head_only, shared) {
             shared.responses_cut.fetch_add(1, Ordering::SeqCst);
             return Err(error);
         }
@@ -221,7 +230,12 @@ fn read_more(stream: &mut TcpStream, buffer: &mut Vec<u8>, shared: &Shared) -> b
     n > 0
 }
 
-fn write_response(stream: &mut TcpStream, response: &Response, head_only: bool) -> Result<()> {
+fn write_response(
+    stream: &mut TcpStream,
+    response: &Response,
+    head_only: bool,
+    shared: &Shared,
+) -> Result<()> {
     let headers = response.framed_headers();
     let chunked = header(&headers, "transfer-encoding").is_some_and(|te| te.ends_with(b"chunked"));
     let mut head = format!("HTTP/1.1 {} -\r\n", response.status).into_bytes();
@@ -231,9 +245,13 @@ fn write_response(stream: &mut TcpStream, response: &Response, head_only: bool) 
     if head_only {
         return Ok(());
     }
+    if !response.delay_per_chunk.is_zero() {
+        lock(&shared.chunk_times).clear();
+    }
     for piece in response.chunks.iter().filter(|piece| !piece.is_empty()) {
         if !response.delay_per_chunk.is_zero() {
             thread::sleep(response.delay_per_chunk);
+            lock(&shared.chunk_times).push(Instant::now());
         }
         if chunked {
             stream.write_all(&chunk_of(piece))?;

@@ -6,6 +6,8 @@
 
 use alloc::string::String;
 
+pub use crate::invisible::is_left_out;
+
 include!(concat!(env!("OUT_DIR"), "/fold_table.rs"));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +30,6 @@ pub fn to_ascii(c: char) -> Option<Folded> {
     MANY.get(idx).map(|(_, text)| Folded::Many(text))
 }
 
-/// A mark that goes onto the letter before it.
-pub const fn is_mark(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20f0}')
-}
-
 /// The ASCII letter that a letter of another script looks like.
 pub fn looks_like(c: char) -> Option<u8> {
     let idx = LOOKALIKES.binary_search_by_key(&c, |(other, _)| *other).ok()?;
@@ -42,7 +39,7 @@ pub fn looks_like(c: char) -> Option<u8> {
 /// A word as the folded view has it.
 pub fn fold_word(word: &str) -> String {
     let mut out = String::with_capacity(word.len());
-    for c in word.chars().filter(|c| !is_mark(*c)) {
+    for c in word.chars().filter(|c| !is_left_out(*c)) {
         match to_ascii(c) {
             Some(Folded::One(byte)) => out.push(char::from(byte)),
             Some(Folded::Many(text)) => out.push_str(text),

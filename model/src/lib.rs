@@ -13,6 +13,7 @@ extern crate alloc;
 mod channel;
 mod family;
 pub mod fold;
+mod invisible;
 pub mod pack;
 pub mod phrase;
 

@@ -18,7 +18,7 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use crate::fold::fold_word;
+use crate::{fold::fold_word, invisible::is_left_out};
 
 pub const STEPS_MAX: usize = 12;
 pub const GAP_WORDS_MAX: u8 = 8;
@@ -74,8 +74,12 @@ impl Phrase {
     pub fn parse(source: &str) -> Result<Self, PhraseError> {
         let source = source.trim();
         if let Some(literal) = source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            return match literal.len() >= ANCHOR_BYTES_MIN {
-                true => Ok(Self::Literal(fold_word(literal))),
+            let folded = fold_word(literal);
+            if literal.chars().any(is_left_out) {
+                return Err(PhraseError("a literal has a character that is left out of every text"));
+            }
+            return match folded.len() >= ANCHOR_BYTES_MIN {
+                true => Ok(Self::Literal(folded)),
                 false => Err(PhraseError("a literal needs at least three bytes")),
             };
         }
@@ -194,7 +198,16 @@ impl Parser<'_> {
             return Err(PhraseError("expected a word, a group, ~N or a quoted literal"));
         }
         self.rest = rest;
-        Ok(Word { text: fold_word(word), prefix: self.eat('*') })
+        let text = fold_word(word);
+        // Around a word an apostrophe is a quotation mark, and what folds to no letter is no part of words.
+        if text.is_empty()
+            || text.starts_with('\'')
+            || text.ends_with('\'')
+            || !text.chars().all(is_word_char)
+        {
+            return Err(PhraseError("a word that no text can have"));
+        }
+        Ok(Word { text, prefix: self.eat('*') })
     }
 
     fn eat(&mut self, c: char) -> bool {

@@ -3,6 +3,8 @@
 
 mod core_speed;
 mod envoy_cost;
+mod extract_speed;
+mod first_token;
 
 use anyhow::Result;
 
@@ -22,12 +24,32 @@ pub(crate) enum Command {
     },
     /// The core natively and in the fake host: benign and hostile bodies.
     Core,
+    /// Reading bodies without judging them, natively and in Envoy's V8, beside `serde_json`.
+    Extract {
+        /// How often each build is run; every run has rounds of its own.
+        #[arg(long, default_value_t = 3)]
+        passes: usize,
+    },
+    /// How late the events of a stream come through a real Envoy, without a filter and with Sentinel.
+    Ttft {
+        /// Rounds; every round has each variant's stream once.
+        #[arg(long, default_value_t = 21)]
+        rounds: usize,
+        /// Events with text in one stream.
+        #[arg(long, default_value_t = 40)]
+        events: usize,
+        /// Milliseconds between two events.
+        #[arg(long, default_value_t = 20)]
+        interval: u64,
+    },
 }
 
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Envoy { rounds, seconds, bytes } => envoy_cost::run(*rounds, *seconds, *bytes),
         Command::Core => core_speed::run(),
+        Command::Extract { passes } => extract_speed::run(*passes),
+        Command::Ttft { rounds, events, interval } => first_token::run(*rounds, *events, *interval),
     }
 }
 

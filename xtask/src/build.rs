@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-const WASM_TARGET: &str = "wasm32-wasip1";
+pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
 
 pub(crate) struct Dist {
     pub(crate) filter: PathBuf,

@@ -27,6 +27,8 @@ pub(crate) struct Placeholders {
     by_name: BTreeMap<String, String>,
     /// How many placeholders each entity has.
     counts: BTreeMap<String, u32>,
+    /// What is taken out from now on does not come back.
+    is_sealed: bool,
 }
 
 impl fmt::Debug for Placeholders {
@@ -36,6 +38,11 @@ impl fmt::Debug for Placeholders {
 }
 
 impl Placeholders {
+    /// The request is over: what an answer hides of its own must not come back when the answer names it.
+    pub(crate) fn seal(&mut self) {
+        self.is_sealed = true;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }
@@ -67,7 +74,9 @@ impl Placeholders {
             }
         };
         self.by_original.insert(original.to_string(), name.clone());
-        self.by_name.insert(lower, original.to_string());
+        if !self.is_sealed {
+            self.by_name.insert(lower, original.to_string());
+        }
         name
     }
 }
@@ -89,7 +98,10 @@ pub(crate) fn edits(body: &[u8], base: u32, masks: &[Mask], placeholders: &mut P
             Span { start: mask.span.start.saturating_sub(base), end: mask.span.end.saturating_sub(base) };
         originals.entry(mask.hit).or_default().push_str(&plain(local.of(body), mask));
     }
-    let taken = if masks.is_empty() { BTreeSet::new() } else { names_in(body) };
+    // What an answer hides does not come back, so its names need not be unlike others; and of a stream nobody knows yet
+    // which names it will use.
+    let is_free = masks.is_empty() || placeholders.is_sealed;
+    let taken = if is_free { BTreeSet::new() } else { names_in(body) };
     let mut edit = |mask: &Mask| {
         if mask.continues {
             return Edit { span: mask.span, text: String::new() };
@@ -118,7 +130,7 @@ fn plain(bytes: &[u8], mask: &Mask) -> String {
 fn names_in(body: &[u8]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut rest = body;
-    while let Some(open) = Some(find(rest, |b| b == b'[')).filter(|open| *open < rest.len()) {
+    while let Some(open) = Some(find(rest, |b| b.are(b'['))).filter(|open| *open < rest.len()) {
         rest = rest.get(open..).unwrap_or_default();
         let len = name_len(rest);
         if let Some(name) = len.and_then(|len| core::str::from_utf8(rest.get(..len)?).ok()) {
@@ -177,6 +189,16 @@ mod tests {
         assert_eq!(taken.len(), 2);
         let mut name = |original| placeholders.name_for("CARD", original, &taken);
         assert_eq!([name("a"), name("b"), name("a")], ["[CARD_2]", "[CARD_4]", "[CARD_2]"]);
+    }
+
+    #[test]
+    fn what_an_answer_hides_does_not_come_back() {
+        let mut placeholders = Placeholders::default();
+        placeholders.name_for("CARD", "a", &BTreeSet::new());
+        placeholders.seal();
+        placeholders.name_for("CARD", "b", &BTreeSet::new());
+        assert_eq!(placeholders.original("[card_1]"), Some("a"));
+        assert_eq!(placeholders.original("[card_2]"), None);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) fn edits(
     let mut view = View::default();
     for (idx, segment) in extraction.segments.iter().enumerate() {
         let text = core::str::from_utf8(segment.span.of(body)).unwrap_or("");
-        if find(text.as_bytes(), |b| (b == b'[') | (b == b'\\') | (b == b'%')) == text.len() {
+        if find(text.as_bytes(), |b| b.are(b'[') | b.are(b'\\') | b.are(b'%')) == text.len() {
             continue;
         }
         view.clear();
@@ -60,7 +60,7 @@ pub(crate) fn in_view(
     let text = view.text();
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        at += find(rest.as_bytes(), |b| b == b'[');
+        at += find(rest.as_bytes(), |b| b.are(b'['));
         let name = text.get(at..).and_then(|rest| rest.get(..name_len(rest.as_bytes())?));
         let found = name.and_then(|name| Some((name, placeholders.original(name)?)));
         let Some((name, original)) = found else {

@@ -3,7 +3,7 @@
 //! Bounded work: at each digit group at most 19 digits and their separators are read.
 
 use super::{Detector, Hits, RuleIdx, RuleInfo};
-use crate::text::{View, find};
+use crate::text::{Eight, View, find};
 
 use alloc::string::String;
 use sentinel_model::Family;
@@ -67,7 +67,7 @@ fn next_group(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         let rest = text.get(at..)?;
-        at += find(rest, |b| b.wrapping_sub(b'0') < 10);
+        at += find(rest, Eight::are_digits);
         if at >= text.len() {
             return None;
         }

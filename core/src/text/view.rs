@@ -11,7 +11,7 @@ use alloc::{string::String, vec::Vec};
 use sentinel_model::fold::{self, Folded};
 
 use super::{
-    search::find,
+    search::{Eight, find},
     words::{Word, find_words, word_boundary},
 };
 use crate::span::Span;
@@ -137,17 +137,15 @@ impl View {
 
     /// The bytes of the body that a range of the view came from.
     pub(crate) fn source(&self, start: usize, end: usize) -> Span {
-        let Some(first) = self.piece_at(start) else { return Span::default() };
-        let Some(last) = self.piece_at(end.saturating_sub(1)) else { return Span::default() };
-        let from = match first.aligned {
-            true => first.source.start + (start as u32 - first.view_start),
-            false => first.source.start,
-        };
-        let to = match last.aligned {
-            true => last.source.start + (end as u32 - last.view_start),
-            false => last.source.end,
-        };
-        Span { start: from, end: to.max(from) }
+        match (self.piece_at(start), self.piece_at(end.saturating_sub(1))) {
+            (Some(first), Some(last)) => source_between(first, last, start, end),
+            _ => Span::default(),
+        }
+    }
+
+    /// The same for many ranges, which must come in rising order.
+    pub(crate) const fn way_back(&self) -> WayBack<'_> {
+        WayBack { pieces: self.pieces.as_slice() }
     }
 
     /// The words around a place: those within [`WORDS_REACH`] bytes to each side, at least. Places must come in
@@ -188,7 +186,7 @@ impl View {
         let used = used.min(rest.len());
         let start = self.text.len();
         match reading {
-            Reading::Folded if is_invisible(c) => {
+            Reading::Folded if fold::is_left_out(c) => {
                 self.note_hidden(c, Span { start: at, end: at + used as u32 });
                 return used;
             }
@@ -272,16 +270,53 @@ impl View {
     }
 }
 
+/// The way from ranges of a view to the bytes of the body.
+#[derive(Debug)]
+pub(crate) struct WayBack<'v> {
+    /// From the piece of the last range on.
+    pieces: &'v [Piece],
+}
+
+impl WayBack<'_> {
+    pub(crate) fn source(&mut self, start: usize, end: usize) -> Span {
+        match (self.piece_at(start), self.piece_at(end.saturating_sub(1))) {
+            (Some(first), Some(last)) => source_between(&first, &last, start, end),
+            _ => Span::default(),
+        }
+    }
+
+    fn piece_at(&mut self, offset: usize) -> Option<Piece> {
+        while let [_, rest @ ..] = self.pieces
+            && rest.first().is_some_and(|next| next.view_start as usize <= offset)
+        {
+            self.pieces = rest;
+        }
+        self.pieces.first().copied()
+    }
+}
+
+fn source_between(first: &Piece, last: &Piece, start: usize, end: usize) -> Span {
+    let from = match first.aligned {
+        true => first.source.start + (start as u32 - first.view_start),
+        false => first.source.start,
+    };
+    let to = match last.aligned {
+        true => last.source.start + (end as u32 - last.view_start),
+        false => last.source.end,
+    };
+    Span { start: from, end: to.max(from) }
+}
+
 /// How far to each side of an anchor words are looked at; the longest phrase of ordinary words is shorter.
 const WORDS_REACH: usize = 384;
 
 /// Length of the leading stretch that needs no look at single characters.
 fn plain_ascii_len(bytes: &[u8], layers: Layers) -> usize {
     match layers {
-        Layers::NONE => find(bytes, |b| b >= 0x80),
-        Layers { is_form: false, .. } => find(bytes, |b| (b >= 0x80) | (b == b'\\')),
+        Layers::NONE => find(bytes, Eight::are_not_ascii),
+        Layers { is_form: false, .. } => find(bytes, |b| b.are_not_ascii() | b.are(b'\\')),
         Layers { is_form: true, .. } => {
-            find(bytes, |b| (b >= 0x80) | (b == b'\\') | (b == b'%') | (b == b'+'))
+            find(bytes, |b| b.are_not_ascii() | b.are(b'\\') | b.are(b'%') | b.are(b'+'))
         }
     }
 }
@@ -322,6 +357,13 @@ fn percent_byte(text: &[u8], at: usize) -> Option<u8> {
 /// The first character of a text inside its layers, and the bytes it takes. A lone surrogate or a
 /// broken escape reads as U+FFFD; the JSON reader has refused broken escapes before, so this only has to go on.
 fn next_char(text: &str, layers: Layers) -> (char, usize) {
+    // What nearly all escapes are.
+    if let (Layers::STRING, [b'\\', escaped, ..]) = (layers, text.as_bytes())
+        && escaped.is_ascii()
+        && let Some(c) = short_escape(char::from(*escaped))
+    {
+        return (c, 2);
+    }
     let Some(outer) = layers.without_a_string() else {
         return if layers.is_form { form_char(text) } else { first_char(text) };
     };
@@ -331,16 +373,23 @@ fn next_char(text: &str, layers: Layers) -> (char, usize) {
     }
     let (escaped, len) = next_char(text.get(used..).unwrap_or(""), outer);
     let used = used + len;
-    let c = match escaped {
+    match short_escape(escaped) {
+        Some(c) => (c, used),
+        None => unicode_escape(text, used, outer),
+    }
+}
+
+/// What a backslash makes of the character behind it, unless four digits follow.
+const fn short_escape(escaped: char) -> Option<char> {
+    Some(match escaped {
         'n' => '\n',
         't' => '\t',
         'r' => '\r',
         'b' => '\u{8}',
         'f' => '\u{c}',
-        'u' => return unicode_escape(text, used, outer),
+        'u' => return None,
         other => other,
-    };
-    (c, used)
+    })
 }
 
 /// The rest of `\uXXXX`, whose digits begin at `at`, with the second half of a surrogate pair.
@@ -373,13 +422,6 @@ fn code_unit(text: &str, at: usize, outer: Layers) -> Option<(u32, usize)> {
 fn literal(text: &str, at: usize, expected: char, outer: Layers) -> Option<usize> {
     let (c, len) = next_char(text.get(at..).filter(|rest| !rest.is_empty())?, outer);
     (c == expected).then_some(at + len)
-}
-
-/// Characters that show nothing and are used to split words under the eyes of a filter.
-fn is_invisible(c: char) -> bool {
-    fold::is_mark(c)
-        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
-        | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e01ef}')
 }
 
 #[cfg(test)]

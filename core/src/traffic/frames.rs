@@ -2,7 +2,7 @@
 //!
 //! Invariant: the events, laid end to end, are the stream. Where one ends does not depend on how the bytes came in.
 
-use super::{Extraction, SHAPES, Segment, default_channel, walk};
+use super::{Extraction, Segment, default_channel, walk};
 use crate::{
     action::Direction,
     receipt::{Gap, GapReason},
@@ -19,14 +19,15 @@ pub(crate) enum Framing {
 #[derive(Debug)]
 pub(crate) struct Frames {
     framing: Framing,
-    /// Where the current line begins, and how far it has been looked at.
-    line: usize,
+    /// How far the buffer has been looked at.
     at: usize,
+    /// Nothing of the current line has been seen yet.
+    line_is_empty: bool,
 }
 
 impl Frames {
     pub(crate) const fn new(framing: Framing) -> Self {
-        Self { framing, line: 0, at: 0 }
+        Self { framing, at: 0, line_is_empty: true }
     }
 
     /// The end of the next whole event in the buffer, if it is there. A carriage return at the very end may be half of
@@ -34,33 +35,24 @@ impl Frames {
     pub(crate) fn next(&mut self, buffer: &[u8]) -> Option<usize> {
         loop {
             let rest = buffer.get(self.at..)?;
-            let len = rest.iter().position(|b| matches!(b, b'\n' | b'\r'))?;
+            let len = rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len());
+            self.line_is_empty &= len == 0;
             let end = self.at + len;
-            let after = match (buffer.get(end), buffer.get(end + 1)) {
-                (Some(b'\r'), None) => {
-                    self.at = end;
-                    return None;
-                }
-                (Some(b'\r'), Some(b'\n')) => end + 2,
+            self.at = end;
+            self.at = match (buffer.get(end)?, buffer.get(end + 1)) {
+                (b'\r', None) => return None,
+                (b'\r', Some(b'\n')) => end + 2,
                 _ => end + 1,
             };
-            let is_empty = end == self.line;
-            self.line = after;
-            self.at = after;
+            let is_empty = core::mem::replace(&mut self.line_is_empty, true);
             if is_empty || self.framing == Framing::Lines {
-                return Some(after);
+                return Some(self.at);
             }
         }
     }
 
-    /// Nothing before this place is looked at any more.
-    pub(crate) fn skip(&mut self, to: usize) {
-        (self.line, self.at) = (to, to);
-    }
-
     /// The caller has taken `bytes` off the front of the buffer.
     pub(crate) fn taken(&mut self, bytes: usize) {
-        self.line = self.line.saturating_sub(bytes);
         self.at = self.at.saturating_sub(bytes);
     }
 }
@@ -96,7 +88,7 @@ fn read_payload(payload: &str, at: usize, direction: Direction, out: &mut Extrac
         return;
     }
     let read = match payload.trim_start().starts_with(['{', '[']) {
-        true => walk::walk(payload, direction, &SHAPES, walk::Mode::Stream),
+        true => walk::walk(payload, direction, walk::Mode::Stream),
         false => Err(super::json::JsonError::Syntax),
     };
     match read {

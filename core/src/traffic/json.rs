@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
-            self.at += find(rest, |b| (b == b'"') | (b == b'\\') | (b < 0x20));
+            self.at += find(rest, |b| b.are(b'"') | b.are(b'\\') | b.are_control());
             match self.peek() {
                 Some(b'"') => {
                     let span = Span::new(start, self.at);
@@ -160,9 +160,12 @@ impl<'a> Reader<'a> {
     }
 
     fn escape(&mut self) -> Result<(), JsonError> {
+        /// One bit for each byte: texts that are JSON themselves are full of escapes.
+        const SHORT_ESCAPES: u128 =
+            1 << b'"' | 1 << b'\\' | 1 << b'/' | 1 << b'b' | 1 << b'f' | 1 << b'n' | 1 << b'r' | 1 << b't';
         self.at += 1;
         let len = match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 1,
+            Some(byte) if byte.is_ascii() && SHORT_ESCAPES >> byte & 1 != 0 => 1,
             Some(b'u') => {
                 let digits = self.text.get(self.at + 1..self.at + 5).ok_or(JsonError::Syntax)?;
                 if !digits.iter().all(u8::is_ascii_hexdigit) {

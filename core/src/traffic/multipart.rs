@@ -108,7 +108,7 @@ fn delimiters(body: &[u8], boundary: Boundary) -> Option<Vec<Delimiter>> {
             let start = if at == 0 { 0 } else { before.strip_suffix(b"\r\n")?.len() };
             let is_last = after.starts_with(b"--");
             let after = after.strip_prefix(b"--").unwrap_or(after);
-            let padding = find(after, |b| (b != b' ') & (b != b'\t'));
+            let padding = after.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
             let rest = after.get(padding..).unwrap_or_default();
             let ends_here = rest.starts_with(b"\r\n") || (is_last && rest.is_empty());
             if !ends_here {
@@ -123,7 +123,7 @@ fn delimiters(body: &[u8], boundary: Boundary) -> Option<Vec<Delimiter>> {
         }
         // The next line, whatever ends this one.
         let rest = body.get(at..)?;
-        let line = find(rest, |b| (b == b'\n') | (b == b'\r'));
+        let line = find(rest, |b| b.are(b'\n') | b.are(b'\r'));
         if line == rest.len() {
             return Some(found);
         }
@@ -239,7 +239,7 @@ fn content_of(
 /// Whether a file looks like one JSON object on each line.
 fn is_lines(content: &[u8]) -> bool {
     let text = content.trim_ascii();
-    let first = find(text, |b| b == b'\n');
+    let first = find(text, |b| b.are(b'\n'));
     let line = text.get(..first).unwrap_or_default().trim_ascii_end();
     first < text.len() && line.starts_with(b"{") && line.ends_with(b"}")
 }

@@ -10,7 +10,7 @@ use alloc::{borrow::Cow, vec::Vec};
 use sentinel_model::Channel;
 
 use super::{
-    Extraction, Form, Segment, default_channel,
+    Extraction, Form, SHAPES, Segment, default_channel,
     json::{JsonError, Reader, Token},
 };
 use crate::{
@@ -82,21 +82,15 @@ pub(super) enum Mode {
 
 /// Walks a whole body. All formats are asked about every key: gateways mix the dialects of providers, and a wrong
 /// guess of the format would leave text on the wrong channel.
-pub(super) fn walk(
-    text: &str,
-    direction: Direction,
-    shapes: &[Shape],
-    mode: Mode,
-) -> Result<Extraction, JsonError> {
+pub(super) fn walk(text: &str, direction: Direction, mode: Mode) -> Result<Extraction, JsonError> {
     let mut walk = Walk {
         text,
         direction,
-        shapes,
         mode,
         is_partial: false,
         is_index: false,
         out: Extraction::default(),
-        places: Vec::new(),
+        open: Vec::new(),
         next: Place::Root,
         scopes: Vec::new(),
         last_text: None,
@@ -104,6 +98,7 @@ pub(super) fn walk(
         is_id: false,
         is_prose: false,
         last_prose: None,
+        views: Vec::new(),
     };
     walk.out.calls.is_batch = text.trim_start().starts_with('[');
     let mut reader = Reader::new(text);
@@ -120,7 +115,7 @@ pub(super) fn walk_behind(raw: &str, base: u32, layers: Layers, direction: Direc
     if !inner.text().trim_start().starts_with(['{', '[']) {
         return None;
     }
-    let mut out = walk(inner.text(), direction, &super::SHAPES, Mode::Whole).ok()?;
+    let mut out = walk(inner.text(), direction, Mode::Whole).ok()?;
     let source = |span: Span| match inner.source(span.start as usize, span.end.max(span.start + 1) as usize) {
         outer if span.is_empty() => Span { start: outer.start, end: outer.start },
         outer => outer,
@@ -140,14 +135,13 @@ pub(super) fn walk_behind(raw: &str, base: u32, layers: Layers, direction: Direc
 struct Walk<'a> {
     text: &'a str,
     direction: Direction,
-    shapes: &'a [Shape],
     mode: Mode,
     /// The last key announces a piece of JSON that goes on in later events.
     is_partial: bool,
     /// The last key announces the number of a choice.
     is_index: bool,
     out: Extraction,
-    places: Vec<Place>,
+    open: Vec<Open>,
     /// The place of the value that comes next.
     next: Place,
     /// Open messages and blocks, innermost last.
@@ -162,6 +156,16 @@ struct Walk<'a> {
     is_prose: bool,
     /// The last prose of the subtree that is on one channel, for the next one to join.
     last_prose: Option<usize>,
+    /// For strings that hold JSON: memory is kept from one to the next.
+    views: Vec<View>,
+}
+
+/// A container that has not closed yet.
+#[derive(Clone, Copy)]
+struct Open {
+    place: Place,
+    /// The channel of the innermost subtree around that has one.
+    channel: Option<Channel>,
 }
 
 /// What makes an object a call by JSON-RPC that wants an answer.
@@ -203,16 +207,16 @@ impl Walk<'_> {
             (Place::Text, Token::ObjectStart) if self.wraps_an_answer() => Place::Root,
             (place, _) => place,
         };
-        self.places.push(place);
+        self.open.push(Open { place, channel: self.channel_at(place) });
         self.next = place;
         if place == Place::Root && token == Token::ObjectStart {
             self.call = Call::default();
         }
         // An event as a whole may be on one channel, as a block is.
-        let is_event = place == Place::Root && self.mode == Mode::Stream && self.places.len() == 1;
+        let is_event = place == Place::Root && self.mode == Mode::Stream && self.open.len() == 1;
         if token == Token::ObjectStart && (is_event || matches!(place, Place::Message | Place::Block)) {
             self.scopes.push(Scope {
-                depth: self.places.len(),
+                depth: self.open.len(),
                 first_segment: self.out.segments.len(),
                 is_message: place == Place::Message,
                 channel: None,
@@ -222,12 +226,12 @@ impl Walk<'_> {
     }
 
     fn close(&mut self) {
-        if self.scopes.last().is_some_and(|scope| scope.depth == self.places.len())
+        if self.scopes.last().is_some_and(|scope| scope.depth == self.open.len())
             && let Some(scope) = self.scopes.pop()
         {
             self.settle(&scope);
         }
-        if self.places.pop() == Some(Place::Root) {
+        if self.open.pop().is_some_and(|open| open.place == Place::Root) {
             self.note_call();
         }
         if self.last_prose.is_some() && !self.is_on_one_channel() {
@@ -240,7 +244,7 @@ impl Walk<'_> {
     fn key(&mut self, span: Span) {
         let name = key_name(self.text.get(span.range()).unwrap_or(""));
         let (parent, direction) = (self.parent(), self.direction);
-        let places = self.shapes.iter().map(|shape| (shape.key)(parent, &name, direction));
+        let places = SHAPES.iter().map(|shape| (shape.key)(parent, &name, direction));
         let place = places.into_iter().find(|place| *place != Place::Other).unwrap_or(Place::Other);
         self.next = place;
         self.is_index = name == "index" && parent == Place::Message;
@@ -361,39 +365,45 @@ impl Walk<'_> {
         if depth > STRINGIFIED_DEPTH_MAX || !raw.trim_start().starts_with(['{', '[', '\\']) {
             return false;
         }
-        let mut inner = View::default();
+        let mut inner = self.views.pop().unwrap_or_default();
+        inner.clear();
         inner.append_plain(raw, span.start, Layers { is_form: false, strings: depth });
-        if !inner.text().trim_start().starts_with(['{', '[', '"']) {
-            return false;
+        let n_segments = self.out.segments.len();
+        let is_json =
+            inner.text().trim_start().starts_with(['{', '[', '"']) && self.leaves(&inner, place, depth);
+        if !is_json {
+            self.out.segments.truncate(n_segments);
         }
-        let mut leaves = Vec::new();
+        self.views.push(inner);
+        is_json
+    }
+
+    /// The keys, strings and numbers of a JSON text; false where it turns out to be none.
+    fn leaves(&mut self, inner: &View, place: Place, depth: u8) -> bool {
         let mut reader = Reader::new(inner.text());
+        let mut way_back = inner.way_back();
         loop {
-            match reader.token() {
-                Ok(Some(Token::Key(at) | Token::String(at))) => leaves.push((at, Form::JsonString)),
-                Ok(Some(Token::Number(at))) => leaves.push((at, Form::JsonNumber)),
-                Ok(Some(_)) => {}
-                Ok(None) => break,
+            let (at, form) = match reader.token() {
+                Ok(Some(Token::Key(at) | Token::String(at))) => (at, Form::JsonString),
+                Ok(Some(Token::Number(at))) => (at, Form::JsonNumber),
+                Ok(Some(_)) => continue,
+                Ok(None) => return true,
                 Err(_) => return false,
+            };
+            if at.is_empty() {
+                continue;
             }
-        }
-        for (at, form) in leaves.into_iter().filter(|(at, _)| !at.is_empty()) {
-            let source = inner.source(at.start as usize, at.end as usize);
+            let source = way_back.source(at.start as usize, at.end as usize);
             match form {
                 Form::JsonNumber => self.push(place, source, form, depth),
                 _ if self.stringified(place, source, depth + 1) => {}
                 _ => self.push(place, source, form, depth + 1),
             }
         }
-        true
     }
 
     fn push(&mut self, place: Place, span: Span, form: Form, strings: u8) {
-        let subtree = core::iter::once(&place).chain(self.places.iter().rev());
-        let settled = subtree.into_iter().find_map(|place| match place {
-            Place::On(channel) => Some(*channel),
-            _ => None,
-        });
+        let settled = self.channel_at(place);
         self.out.segments.push(Segment {
             channel: settled.unwrap_or_else(|| default_channel(self.direction)),
             settled: settled.is_some(),
@@ -416,7 +426,7 @@ impl Walk<'_> {
     /// Two different roles in one message are a trick on whoever reads only one of them: judge as the user's.
     fn note_role(&mut self, raw: &str) {
         let name = key_name(raw);
-        let role = self.shapes.iter().find_map(|shape| (shape.role)(&name));
+        let role = SHAPES.iter().find_map(|shape| (shape.role)(&name));
         let role = role.unwrap_or_else(|| default_channel(self.direction));
         if let Some(message) = self.scopes.iter_mut().rev().find(|scope| scope.is_message) {
             message.channel = match message.channel {
@@ -428,7 +438,7 @@ impl Walk<'_> {
 
     fn note_block_type(&mut self, raw: &str) {
         let name = key_name(raw);
-        let channel = self.shapes.iter().find_map(|shape| (shape.block_type)(&name));
+        let channel = SHAPES.iter().find_map(|shape| (shape.block_type)(&name));
         if let Some(block) = self.scopes.last_mut().filter(|scope| !scope.is_message) {
             block.channel = block.channel.or(channel);
         }
@@ -478,15 +488,24 @@ impl Walk<'_> {
     }
 
     fn wraps_an_answer(&self) -> bool {
-        self.direction == Direction::Response && self.places.as_slice() == [Place::Root]
+        self.direction == Direction::Response
+            && matches!(self.open.as_slice(), [open] if open.place == Place::Root)
     }
 
     fn is_on_one_channel(&self) -> bool {
-        self.places.iter().any(|place| matches!(place, Place::On(_)))
+        self.open.last().is_some_and(|open| open.channel.is_some())
     }
 
     fn parent(&self) -> Place {
-        self.places.last().copied().unwrap_or(Place::Root)
+        self.open.last().map_or(Place::Root, |open| open.place)
+    }
+
+    /// The channel of what stands at that place, where a subtree around it or the place itself settles it.
+    fn channel_at(&self, place: Place) -> Option<Channel> {
+        match place {
+            Place::On(channel) => Some(channel),
+            _ => self.open.last().and_then(|open| open.channel),
+        }
     }
 }
 
@@ -556,7 +575,7 @@ mod tests {
     /// `channel:text` for every segment that is a value, in order.
     #[track_caller]
     fn check(direction: Direction, text: &str, expected: &[&str]) -> Extraction {
-        let out = walk(text, direction, &super::super::SHAPES, Mode::Whole).expect("well formed");
+        let out = walk(text, direction, Mode::Whole).expect("well formed");
         let seen: Vec<String> = out
             .segments
             .iter()
@@ -706,7 +725,7 @@ mod tests {
             (Direction::Request, r#"{"input":["u"],"model":"m"}"#, &["user:u"]),
             (Direction::Response, r#"{"content":[{"type":"text","text":"a"}]}"#, &["assistant:a"]),
         ] {
-            let out = walk(text, direction, &super::super::SHAPES, Mode::Whole).expect("well formed");
+            let out = walk(text, direction, Mode::Whole).expect("well formed");
             let seen: Vec<String> = out
                 .segments
                 .iter()
