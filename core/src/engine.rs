@@ -1,13 +1,20 @@
 //! The engine: a policy, the compiled rules and the detectors. Built once, then only read; every exchange and
 //! every worker shares it.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
 
 use crate::{
     act::{Edit, mask, mask::Placeholders, restore},
     action::{Action, Direction, Verdict},
     decide::{Decision, decide},
-    detect::{Detector, Hit, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet},
+    detect::{
+        Detector, Hit, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet, secrets,
+        secrets::SecretDetector,
+    },
     event::PackId,
     finding::Finding,
     hash, length,
@@ -27,6 +34,7 @@ pub struct Engine {
     default_profile: Profile,
     patterns: Arc<PatternSet>,
     card: CardDetector,
+    secrets: SecretDetector,
     rules: Vec<RuleInfo>,
 }
 
@@ -74,6 +82,9 @@ impl Engine {
         let mut rules: Vec<RuleInfo> = patterns.rule_infos().cloned().collect();
         let card = CardDetector { rule: RuleIdx(rules.len() as u16) };
         rules.push(CardDetector::rule_info());
+        let secrets = SecretDetector::new(RuleIdx(rules.len() as u16))
+            .map_err(|e| PolicyError { field: String::from("rules"), reason: e.to_string() })?;
+        rules.extend(secrets::infos());
         policy.check(rules.iter().map(|rule| rule.id.as_str()))?;
         let text = serde_json::to_string(&policy).unwrap_or_default();
         let default_profile = policy.profile(DEFAULT_PROFILE).cloned().unwrap_or_default();
@@ -83,6 +94,7 @@ impl Engine {
             policy,
             patterns,
             card,
+            secrets,
             rules,
         })
     }
@@ -123,8 +135,8 @@ impl Engine {
         &self.default_profile
     }
 
-    pub(crate) fn detectors(&self) -> [&dyn Detector; 2] {
-        [self.patterns.as_ref(), &self.card]
+    pub(crate) fn detectors(&self) -> [&dyn Detector; 3] {
+        [self.patterns.as_ref(), &self.card, &self.secrets]
     }
 
     pub(crate) fn vocabulary(&self) -> &dyn Vocabulary {

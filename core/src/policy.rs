@@ -214,7 +214,7 @@ impl Default for Profile {
             level: 1,
             thresholds: Thresholds { tag: 0.4, block: 0.8 },
             channels: BTreeMap::new(),
-            rules: BTreeMap::from([(Family::Pii.name().to_string(), RuleAction::Mask)]),
+            rules: [Family::Pii, Family::Secret].map(|f| (f.name().to_string(), RuleAction::Mask)).into(),
             on_gap: GapPolicy::default(),
             limits: Limits::default(),
             response: ResponsePolicy::default(),

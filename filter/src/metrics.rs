@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     /// By family; those that are no attacks stay undefined.
     attacks: [Metric; Family::ALL.len()],
     cards: Metric,
+    secrets: Metric,
     gaps: [Metric; GapReason::ALL.len()],
     scanned: Metric,
     structural: Metric,
@@ -45,6 +46,7 @@ impl Metrics {
                 false => Metric(None),
             }),
             cards: counter("pii_detections_total.entity_type.card"),
+            secrets: counter("secret_detections_total"),
             gaps: GapReason::ALL.map(|g| counter(&format!("gaps_total.reason.{}", g.name()))),
             scanned: counter("body_bytes_total.coverage.scanned"),
             structural: counter("body_bytes_total.coverage.structural"),
@@ -67,9 +69,10 @@ impl Metrics {
         count(&self.requests, event.action as usize, 1);
         count(&self.verdicts, event.verdict as usize, 1);
         for finding in event.findings.iter().filter(|finding| !finding.shadow) {
-            match finding.family.is_attack() {
-                true => count(&self.attacks, finding.family as usize, 1),
-                false => self.cards.add(1),
+            match finding.family {
+                Family::Pii => self.cards.add(1),
+                Family::Secret => self.secrets.add(1),
+                attack => count(&self.attacks, attack as usize, 1),
             }
         }
         let mut bytes = [0_u64; 3];

@@ -13,10 +13,12 @@ pub enum Family {
     Leak,
     /// Personal or payment data: sensitive, not hostile.
     Pii,
+    /// Keys, tokens and passwords: sensitive, not hostile.
+    Secret,
 }
 
 impl Family {
-    pub const ALL: [Self; 4] = [Self::Injection, Self::Jailbreak, Self::Leak, Self::Pii];
+    pub const ALL: [Self; 5] = [Self::Injection, Self::Jailbreak, Self::Leak, Self::Pii, Self::Secret];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -24,11 +26,12 @@ impl Family {
             Self::Jailbreak => "jailbreak",
             Self::Leak => "leak",
             Self::Pii => "pii",
+            Self::Secret => "secret",
         }
     }
 
     /// Attack families raise the risk score; the others say what data is there.
     pub const fn is_attack(self) -> bool {
-        !matches!(self, Self::Pii)
+        !matches!(self, Self::Pii | Self::Secret)
     }
 }

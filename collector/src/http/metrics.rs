@@ -26,6 +26,7 @@ struct Counters {
     by_action: Series,
     attacks: Series,
     pii: Series,
+    secrets: Series,
     ingest: Histogram,
 }
 
@@ -40,6 +41,7 @@ impl Default for Metrics {
             by_action: Series::from_zero(&ACTIONS),
             attacks: Series::from_zero(&ATTACK_FAMILIES),
             pii: Series::default(),
+            secrets: Series::default(),
             ingest: Histogram::default(),
         }))
     }
@@ -78,9 +80,13 @@ impl Counters {
                 self.attacks.add(family);
             }
         }
-        for finding in event.findings.iter().filter(|finding| finding.family == "pii") {
-            let entity = finding.rule.split_once('/').map_or(finding.rule.as_str(), |(_, entity)| entity);
-            self.pii.add(entity);
+        for finding in &event.findings {
+            let kind = finding.rule.split_once('/').map_or(finding.rule.as_str(), |(_, kind)| kind);
+            match finding.family.as_str() {
+                "pii" => self.pii.add(kind),
+                "secret" => self.secrets.add(kind),
+                _ => {}
+            }
         }
     }
 
@@ -105,6 +111,7 @@ impl Counters {
                 &self.attacks,
             ),
             ("sentinel_pii_detections_total", "Findings of personal data.", "entity_type", &self.pii),
+            ("sentinel_secret_detections_total", "Findings of secrets.", "secret_type", &self.secrets),
         ] {
             text.head(name, "counter", help);
             for (value, count) in &series.0 {

@@ -83,7 +83,8 @@ async fn metrics_count_what_happened_once() {
         finding("injection/role-play"),
         finding("pii/email"),
         finding("pii/email"),
-        finding("pii/iban")
+        finding("pii/iban"),
+        finding("secret/aws-key")
     ]);
     client.ingest(&[attack.clone(), event("a", 4), json!({})]).await;
     client.ingest(&[attack]).await;
@@ -103,6 +104,7 @@ async fn metrics_count_what_happened_once() {
         "sentinel_injection_attempts_total{injection_type=\"leak\"} 0",
         "sentinel_pii_detections_total{entity_type=\"email\"} 2",
         "sentinel_pii_detections_total{entity_type=\"iban\"} 1",
+        "sentinel_secret_detections_total{secret_type=\"aws-key\"} 1",
         "sentinel_ingest_seconds_count 2",
         "sentinel_store_up 1",
         "sentinel_vm_gaps 1",
