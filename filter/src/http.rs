@@ -10,7 +10,8 @@ use proxy_wasm::{
     types::{Action as Flow, LogLevel},
 };
 use sentinel_core::{
-    Action, Body, Direction, Exchange, HeaderEdit, HeaderHold, Reply, Standing, Step, Verdict, event::EventId,
+    Action, Body, Direction, Exchange, HeaderEdit, HeaderHold, Reply, Standing, Step, Time, Verdict,
+    event::EventId,
 };
 
 use crate::{
@@ -34,8 +35,8 @@ pub(crate) struct Stream {
     flowing: bool,
     /// What access logs and other filters have been shown.
     shown: (Verdict, Action, usize),
-    /// The response has had its last word; what else comes is dropped, and the sender is stopped.
-    ended: bool,
+    /// When the response had its last word; what else comes is dropped, and the sender is stopped.
+    ended: Option<Time>,
     /// After a local reply the host plays the reply through these same callbacks; nothing is done about it.
     replied: bool,
 }
@@ -111,7 +112,7 @@ impl Stream {
             takes_trailers: false,
             flowing: false,
             shown: (Verdict::Clean, Action::Allow, 0),
-            ended: false,
+            ended: None,
             replied: false,
         }
     }
@@ -155,7 +156,7 @@ impl Stream {
         if self.replied {
             return after_reply(direction);
         }
-        if self.ended && direction == Direction::Response {
+        if self.ended.is_some() && direction == Direction::Response {
             return self.drop_rest(size);
         }
         let fed = self.progress(direction).fed;
@@ -186,7 +187,7 @@ impl Stream {
             return after_reply(direction);
         }
         let Some(exchange) =
-            self.exchange.as_mut().filter(|exchange| exchange.reads(direction) && !self.ended)
+            self.exchange.as_mut().filter(|exchange| exchange.reads(direction) && self.ended.is_none())
         else {
             return Flow::Continue;
         };
@@ -261,7 +262,7 @@ impl Stream {
                         Err(error) => return self.release_failed(direction, error),
                     }
                 }
-                Step::End => self.ended = true,
+                Step::End => self.ended = Some(host::now()),
                 Step::Reply(reply) => flow = self.reply(direction, &reply),
             }
         }
@@ -271,14 +272,17 @@ impl Stream {
         flow
     }
 
-    /// A proxy cannot end a stream that its upstream still sends, only cut it: done one callback after the last words,
-    /// because a cut takes along what has not been sent yet.
+    /// A proxy cannot end a stream that its upstream still sends, only cut it, and a cut takes along what has not been
+    /// sent yet. So the client gets its clean end when the upstream comes to one; the cut is for those that do not.
     fn drop_rest(&self, size: usize) -> Flow {
         if size > 0 {
             if let Err(error) = host::replace_body(Direction::Response, b"") {
                 report(error);
             }
-            host::reset(Direction::Response);
+            let ended = self.ended.unwrap_or_default();
+            if host::now().micros_since(ended) > ENDS_WITHIN_MICROS {
+                host::reset(Direction::Response);
+            }
         }
         Flow::Continue
     }
@@ -307,7 +311,7 @@ impl Stream {
         for step in steps {
             match step {
                 Step::Hold => {}
-                Step::End => self.ended = true,
+                Step::End => self.ended = Some(host::now()),
                 Step::Headers(edits) => {
                     if let Err(error) = edit_headers(direction, &edits) {
                         report(error);
@@ -383,6 +387,9 @@ fn response_code() -> Option<u16> {
     let code = host::number_property(&["response", "code"])?;
     u16::try_from(code).ok().filter(|code| *code != 0)
 }
+
+/// How long an upstream may go on after the last word of its response.
+const ENDS_WITHIN_MICROS: u64 = 10_000_000;
 
 /// More than this is not kept for the sake of trailers that hardly any stream has.
 const PENDING_BYTES_MAX: usize = 16 * 1024;
