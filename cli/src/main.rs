@@ -29,6 +29,8 @@ enum Command {
     Serve(command::serve::Args),
     /// Judge a file or standard input, with the same engine that runs in the proxy.
     Scan(command::scan::Args),
+    /// Measure what detectors find in labelled texts: precision and recall for each entity.
+    Eval(command::eval::Args),
     /// Check and explain policies.
     #[command(subcommand)]
     Policy(command::policy::Command),
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => command::serve::run(args),
         Command::Scan(args) => command::scan::run(&args),
+        Command::Eval(args) => command::eval::run(&args),
         Command::Policy(command) => command::policy::run(&command),
         Command::Version => command::version::run(),
     };

@@ -3,6 +3,7 @@
 pub(crate) mod card;
 pub(crate) mod patterns;
 mod phrase;
+pub(crate) mod pii;
 pub(crate) mod secrets;
 
 pub use patterns::PatternSet;

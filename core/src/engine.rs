@@ -7,13 +7,15 @@ use alloc::{
     vec::Vec,
 };
 
+use sentinel_model::{Channel, Family};
+
 use crate::{
     act::{Edit, mask, mask::Placeholders, restore},
     action::{Action, Direction, Verdict},
     decide::{Decision, decide},
     detect::{
-        Detector, Hit, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet, secrets,
-        secrets::SecretDetector,
+        Detector, Hit, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet, pii::PiiDetector,
+        secrets, secrets::SecretDetector,
     },
     event::PackId,
     finding::Finding,
@@ -22,7 +24,7 @@ use crate::{
     receipt::{Gap, GapReason, Receipt},
     span::Span,
     text::Vocabulary,
-    traffic::{Calls, Extraction, Format, extract},
+    traffic::{Calls, Extraction, Format, Segment, extract},
 };
 
 pub type EngineError = PolicyError;
@@ -35,6 +37,7 @@ pub struct Engine {
     patterns: Arc<PatternSet>,
     card: CardDetector,
     secrets: SecretDetector,
+    pii: PiiDetector,
     rules: Vec<RuleInfo>,
 }
 
@@ -58,6 +61,16 @@ pub struct Scan {
     pub score: f32,
     pub findings: Vec<Finding>,
     pub receipt: Receipt,
+}
+
+/// What a rule sees in a text, whatever a policy makes of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sighting<'a> {
+    pub rule: &'a str,
+    pub family: Family,
+    pub level: u8,
+    pub score: f32,
+    pub span: Span,
 }
 
 impl Inspection {
@@ -85,6 +98,8 @@ impl Engine {
         let secrets = SecretDetector::new(RuleIdx(rules.len() as u16))
             .map_err(|e| PolicyError { field: String::from("rules"), reason: e.to_string() })?;
         rules.extend(secrets::infos());
+        let pii = PiiDetector::new(RuleIdx(rules.len() as u16), policy.level_max());
+        rules.extend(PiiDetector::rule_infos());
         policy.check(rules.iter().map(|rule| rule.id.as_str()))?;
         let text = serde_json::to_string(&policy).unwrap_or_default();
         let default_profile = policy.profile(DEFAULT_PROFILE).cloned().unwrap_or_default();
@@ -95,6 +110,7 @@ impl Engine {
             patterns,
             card,
             secrets,
+            pii,
             rules,
         })
     }
@@ -108,6 +124,19 @@ impl Engine {
         };
         let Decision { verdict, action, score, findings, .. } = decision;
         Some(Scan { verdict, action, score, findings, receipt })
+    }
+
+    /// All that the rules see in a text that a user says, for measuring them, whatever the policy does about it and
+    /// without a limit. Rules above the level of every profile may not have been looked for.
+    pub fn sightings(&self, text: &str) -> Vec<Sighting<'_>> {
+        let segment = Segment::plain(Channel::User, Span::whole(text.len()));
+        let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
+        let hits = detect(&self.detectors(), self.vocabulary(), text.as_bytes(), &mut extraction);
+        let sighting = |hit: &Hit| {
+            let RuleInfo { id, family, level, score, .. } = self.rules.get(usize::from(hit.rule.0))?;
+            Some(Sighting { rule: id, family: *family, level: *level, score: *score, span: hit.span })
+        };
+        hits.iter().filter_map(sighting).collect()
     }
 
     pub fn policy(&self) -> &Policy {
@@ -135,8 +164,8 @@ impl Engine {
         &self.default_profile
     }
 
-    pub(crate) fn detectors(&self) -> [&dyn Detector; 3] {
-        [self.patterns.as_ref(), &self.card, &self.secrets]
+    pub(crate) fn detectors(&self) -> [&dyn Detector; 4] {
+        [self.patterns.as_ref(), &self.card, &self.secrets, &self.pii]
     }
 
     pub(crate) fn vocabulary(&self) -> &dyn Vocabulary {

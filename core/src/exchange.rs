@@ -485,8 +485,8 @@ impl Exchange {
         };
         let limit = self.profile().limits.body_bytes as usize;
         let intake = &mut self.side_mut(direction).intake;
-        intake.make_room(limit);
-        let ((text, failed), decodes) = (intake.read(chunk, end), intake.decodes());
+        let decodes = intake.decodes();
+        let (text, failed) = intake.read_stream(chunk, limit, end);
         let held_before = stream.holds();
         let mut fed = stream.feed(&self.engine, self.profile(), &text, end && failed.is_none());
         if let (Fed::Release(bytes), Some(reason)) = (&mut fed, failed) {

@@ -40,7 +40,7 @@ mod traffic;
 
 pub use action::{Action, Direction, Verdict};
 pub use detect::{PatternSet, scan_text};
-pub use engine::{Engine, EngineError, Scan};
+pub use engine::{Engine, EngineError, Scan, Sighting};
 pub use exchange::{Exchange, HeaderHold, Standing};
 pub use finding::Finding;
 pub use sentinel_model::{Channel, Family};

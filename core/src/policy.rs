@@ -265,6 +265,12 @@ impl Policy {
         Ok(())
     }
 
+    /// No profile uses a rule above this level.
+    pub(crate) fn level_max(&self) -> u8 {
+        let levels = self.profiles.values().map(|profile| profile.level);
+        levels.fold(Profile::default().level, u8::max)
+    }
+
     pub fn profile(&self, name: &str) -> Option<&Profile> {
         self.profiles.get(name)
     }

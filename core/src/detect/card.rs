@@ -85,7 +85,7 @@ fn end_of_group(text: &[u8], start: usize) -> usize {
 }
 
 /// The end of the longest card number that begins at `start`.
-fn card_at(text: &[u8], start: usize) -> Option<usize> {
+pub(super) fn card_at(text: &[u8], start: usize) -> Option<usize> {
     let mut digits = [0_u8; DIGITS_MAX];
     let mut n_digits = 0;
     let mut at = start;
