@@ -308,7 +308,7 @@ impl Walk<'_> {
             }
             Place::Text | Place::Content | Place::Messages | Place::Message | Place::Block => {
                 // Text that is JSON is read through its own escapes.
-                let strings = if self.is_json(span) { 2 } else { 1 };
+                let strings = if self.has_inner_escapes(span) && self.is_json(span) { 2 } else { 1 };
                 self.push(Place::Text, span, Form::JsonString, strings);
             }
             place if self.joins_prose(span) => {
@@ -322,6 +322,12 @@ impl Walk<'_> {
     /// Whether the string is a block of a result, and no JSON, whose leaves count one by one.
     fn joins_prose(&self, span: Span) -> bool {
         self.is_prose && self.mode == Mode::Whole && self.is_on_one_channel() && !self.is_json(span)
+    }
+
+    /// Whether an escape is left when the string's own have been resolved.
+    fn has_inner_escapes(&self, span: Span) -> bool {
+        let raw = self.text.get(span.range()).unwrap_or("");
+        raw.starts_with(['{', '[']) && (raw.contains("\\\\") || raw.contains("\\u005"))
     }
 
     fn is_json(&self, span: Span) -> bool {
