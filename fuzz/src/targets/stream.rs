@@ -107,6 +107,10 @@ fn spread(framing: Framing, source: &mut Source<'_>) {
     }
     let answer = Traffic::response(Message::answer(framing.content_type(), stream.as_bytes()));
     let outcome = law::run(&answer, &cuts, ending);
+    // By chance the words around it are something else that is masked.
+    if outcome.event.findings.iter().any(|finding| finding.rule != "pii/card") {
+        return;
+    }
     let said = said(framing, outcome.passed(Direction::Response));
     assert_eq!(said, text.replace(card, "[CARD_1]"), "the text around a card was changed");
 }
