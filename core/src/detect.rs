@@ -102,20 +102,38 @@ impl Hits {
         self.list.push(Hit { rule, channel: self.channel, segment: self.segment, span });
     }
 
-    /// Takes out hits from `known` on that were found before, from `first` on: the same rule in the same place.
+    /// Takes out hits from `known` on that were found before, from `first` on.
     fn drop_known(&mut self, first: usize, known: usize) {
-        let mut idx = known;
-        while let Some(hit) = self.list.get(idx).copied() {
-            let before = self.list.get(first..known).unwrap_or_default();
-            match before.iter().any(|other| other.rule == hit.rule && other.span.overlaps(hit.span)) {
-                true => drop(self.list.remove(idx)),
-                false => idx += 1,
-            }
+        if self.list.len() == known {
+            return;
         }
+        let before = Known::new(self.list.get(first..known).unwrap_or_default());
+        let mut idx = 0;
+        self.list.retain(|hit| {
+            idx += 1;
+            idx <= known || !before.has(hit)
+        });
     }
 
     pub(crate) const fn channel(&self) -> Channel {
         self.channel
+    }
+}
+
+/// Hits to hold others against: the same rule in the same place. Sorted, since a body may be nothing but hits.
+pub(crate) struct Known(Vec<(RuleIdx, Span)>);
+
+impl Known {
+    pub(crate) fn new(hits: &[Hit]) -> Self {
+        let mut known: Vec<(RuleIdx, Span)> = hits.iter().map(|hit| (hit.rule, hit.span)).collect();
+        known.sort_unstable();
+        Self(known)
+    }
+
+    pub(crate) fn has(&self, hit: &Hit) -> bool {
+        let at = self.0.partition_point(|known| *known < (hit.rule, hit.span));
+        let near = self.0.get(at.saturating_sub(1)..).unwrap_or_default().iter().take(2);
+        near.into_iter().any(|(rule, span)| *rule == hit.rule && span.overlaps(hit.span))
     }
 }
 
@@ -170,7 +188,7 @@ pub(crate) fn look(detectors: &[&dyn Detector], words: &dyn Vocabulary, view: &m
     for detector in detectors {
         detector.detect(view, hits);
     }
-    for mut uncovered in uncover(view, words) {
+    for mut uncovered in uncover(view, words, &mut hits.budget) {
         let known = hits.list.len();
         for detector in detectors {
             detector.detect(&mut uncovered, hits);

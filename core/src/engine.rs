@@ -14,8 +14,8 @@ use crate::{
     action::{Action, Direction, Verdict},
     decide::{Decision, decide},
     detect::{
-        Detector, Hit, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet, pii::PiiDetector,
-        secrets, secrets::SecretDetector,
+        Detector, Hit, Known, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet,
+        pii::PiiDetector, secrets, secrets::SecretDetector,
     },
     event::PackId,
     finding::Finding,
@@ -188,10 +188,9 @@ impl Engine {
         let hits = detect(&self.detectors(), self.vocabulary(), body, &mut extraction);
         if let Some(mut by_label) = extraction.by_label.take() {
             let others = detect(&self.detectors(), self.vocabulary(), body, &mut by_label);
-            let is_known =
-                |other: &Hit| hits.iter().any(|hit| hit.rule == other.rule && hit.span.overlaps(other.span));
+            let known = Known::new(&hits);
             // Two readers disagree on what the body says, and one of them sees more.
-            if !others.iter().all(is_known) {
+            if !others.iter().all(|other| known.has(other)) {
                 extraction.gaps.push(Gap::new(GapReason::Unparsable, Span::whole(body.len())));
             }
         }

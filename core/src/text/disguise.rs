@@ -10,6 +10,7 @@ use super::{
     decode::{ENCODED_BYTES_MIN, decode},
     view::View,
 };
+use crate::detect::Budget;
 
 /// Texts inside of texts are followed this deep.
 const DEPTH_MAX: u8 = 3;
@@ -28,9 +29,9 @@ pub(crate) trait Vocabulary {
 }
 
 /// The same text without its disguises, and the texts that were hidden in it; nothing if there are none.
-pub(crate) fn uncover(view: &View, words: &dyn Vocabulary) -> Vec<View> {
+pub(crate) fn uncover(view: &View, words: &dyn Vocabulary, budget: &mut Budget) -> Vec<View> {
     let mut uncovered = Vec::new();
-    uncover_in(view, DEPTH_MAX, words, &mut uncovered);
+    uncover_in(view, DEPTH_MAX, words, budget, &mut uncovered);
     if let Some((text, source)) = view.hidden() {
         let mut hidden = View::default();
         hidden.stand_for(text, source);
@@ -39,12 +40,18 @@ pub(crate) fn uncover(view: &View, words: &dyn Vocabulary) -> Vec<View> {
     uncovered
 }
 
-fn uncover_in(view: &View, depth: u8, words: &dyn Vocabulary, uncovered: &mut Vec<View>) {
+fn uncover_in(
+    view: &View,
+    depth: u8,
+    words: &dyn Vocabulary,
+    budget: &mut Budget,
+    uncovered: &mut Vec<View>,
+) {
     let suspects = suspects(view.text().as_bytes());
     if suspects.is_empty() {
         return;
     }
-    uncover_words(view, &suspects, words, uncovered);
+    uncover_words(view, &suspects, words, budget, uncovered);
     let Some(deeper) = depth.checked_sub(1) else { return };
     for token in suspects.iter().filter(|suspect| suspect.may_be_text).map(|suspect| suspect.token) {
         if uncovered.len() >= UNCOVERED_MAX {
@@ -54,7 +61,7 @@ fn uncover_in(view: &View, depth: u8, words: &dyn Vocabulary, uncovered: &mut Ve
         let Some(text) = decode(raw) else { continue };
         let mut inner = View::default();
         inner.fold_for(&text, view.source(token.start, token.end));
-        uncover_in(&inner, deeper, words, uncovered);
+        uncover_in(&inner, deeper, words, budget, uncovered);
         uncovered.push(inner);
     }
 }
@@ -163,7 +170,13 @@ impl Row {
     }
 }
 
-fn uncover_words(view: &View, suspects: &[Suspect], words: &dyn Vocabulary, uncovered: &mut Vec<View>) {
+fn uncover_words(
+    view: &View,
+    suspects: &[Suspect],
+    words: &dyn Vocabulary,
+    budget: &mut Budget,
+    uncovered: &mut Vec<View>,
+) {
     let text = view.text();
     let mut plain = View::default();
     let mut copied = 0;
@@ -175,7 +188,7 @@ fn uncover_words(view: &View, suspects: &[Suspect], words: &dyn Vocabulary, unco
     for Suspect { token, is_row, .. } in suspects {
         let word = text.get(token.start..token.end).unwrap_or("");
         if *is_row {
-            join(word, token.start, words, &mut replace);
+            join(word, token.start, words, budget, &mut replace);
         } else if let Some((inner, plain)) = undisguised(word, words) {
             replace(token.start + inner.start, token.start + inner.end, &plain);
         }
@@ -188,7 +201,13 @@ fn uncover_words(view: &View, suspects: &[Suspect], words: &dyn Vocabulary, unco
 
 /// The words in a row of letters. Two spaces between letters are one between words; where there are none, the longest
 /// word that rules know is taken.
-fn join(row: &str, base: usize, words: &dyn Vocabulary, replace: &mut impl FnMut(usize, usize, &str)) {
+fn join(
+    row: &str,
+    base: usize,
+    words: &dyn Vocabulary,
+    budget: &mut Budget,
+    replace: &mut impl FnMut(usize, usize, &str),
+) {
     let mut letters: Vec<(char, usize)> = Vec::new();
     let mut end = 0;
     for (at, c) in row.char_indices().filter(|(_, c)| !c.is_ascii_whitespace()) {
@@ -201,6 +220,10 @@ fn join(row: &str, base: usize, words: &dyn Vocabulary, replace: &mut impl FnMut
     let mut at = 0;
     while at < letters.len() {
         let rest = letters.get(at..).unwrap_or_default();
+        // What is left when the budget is spent is a gap.
+        if !budget.spend(LOOKUPS_PER_LETTER) {
+            return;
+        }
         let Some((word, len)) = longest(rest, words) else {
             at += 1;
             continue;
@@ -211,6 +234,9 @@ fn join(row: &str, base: usize, words: &dyn Vocabulary, replace: &mut impl FnMut
         at += len;
     }
 }
+
+/// What one letter of a row may cost: each length of a word is looked up.
+const LOOKUPS_PER_LETTER: u32 = 64;
 
 /// The longest word that rules know and that these letters begin with.
 fn longest(letters: &[(char, usize)], words: &dyn Vocabulary) -> Option<(String, usize)> {
@@ -342,7 +368,7 @@ mod tests {
     fn check(text: &str, expected: &[&str]) -> Vec<View> {
         let mut view = View::default();
         view.append(text, 0, super::super::Layers::NONE);
-        let uncovered = uncover(&view, &Known);
+        let uncovered = uncover(&view, &Known, &mut Budget::for_bytes(text.len()));
         assert_eq!(uncovered.iter().map(View::text).collect::<Vec<_>>(), expected);
         uncovered
     }
