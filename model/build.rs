@@ -26,7 +26,7 @@ mod invisible;
 mod pack;
 #[path = "src/phrase.rs"]
 mod phrase;
-#[path = "source.rs"]
+#[path = "src/source.rs"]
 mod source;
 
 pub(crate) use channel::Channel;
@@ -37,7 +37,7 @@ use std::{env, fs, path::Path};
 fn main() {
     let folder = Path::new("patterns");
     println!("cargo::rerun-if-changed=patterns");
-    println!("cargo::rerun-if-changed=source.rs");
+    println!("cargo::rerun-if-changed=src");
     let mut files: Vec<_> =
         fs::read_dir(folder).expect("model/patterns").map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ext| ext == "yaml"));
@@ -55,6 +55,19 @@ fn main() {
     let out = env::var("OUT_DIR").unwrap();
     fs::write(Path::new(&out).join("packs.json"), serde_json::to_string(&packs).unwrap()).unwrap();
     fs::write(Path::new(&out).join("fold_table.rs"), fold_table()).unwrap();
+    fs::write(Path::new(&out).join("sources.rs"), sources(&files)).unwrap();
+}
+
+/// The YAML files, for commands that explain rules with their examples.
+fn sources(files: &[std::path::PathBuf]) -> String {
+    let entry = |path: &std::path::PathBuf| {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        format!("({name:?}, include_str!({:?})),\n", path.canonicalize().unwrap())
+    };
+    let entries: String = files.iter().map(entry).collect();
+    format!(
+        "/// The built-in packs as they are written: name and YAML.\npub const BUILTIN_SOURCES: &[(&str, &str)] = &[\n{entries}];\n"
+    )
 }
 
 /// Characters whose compatibility decomposition, without its marks, is ASCII.

@@ -2,6 +2,7 @@
 
 pub(crate) mod eval;
 pub(crate) mod policy;
+pub(crate) mod rules;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod version;

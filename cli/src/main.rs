@@ -5,6 +5,7 @@
 
 mod command;
 mod document;
+mod packs;
 mod report;
 
 use std::process::ExitCode;
@@ -34,6 +35,9 @@ enum Command {
     /// Check and explain policies.
     #[command(subcommand)]
     Policy(command::policy::Command),
+    /// List, explain and test rules.
+    #[command(subcommand)]
+    Rules(command::rules::Command),
     /// Show versions of this command and of what is built in.
     Version,
 }
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Command::Scan(args) => command::scan::run(&args),
         Command::Eval(args) => command::eval::run(&args),
         Command::Policy(command) => command::policy::run(&command),
+        Command::Rules(command) => command::rules::run(&command),
         Command::Version => command::version::run(),
     };
     finish(outcome, cli.json)

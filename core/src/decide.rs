@@ -11,7 +11,7 @@ use sentinel_model::Channel;
 
 use crate::{
     action::{Action, Direction, Verdict},
-    detect::{Hit, RuleInfo},
+    detect::{Catalog, Hit, RuleInfo},
     event::FINDINGS_LISTED_MAX,
     finding::Finding,
     policy::{Mode, Profile, RuleAction},
@@ -56,30 +56,26 @@ pub(crate) struct Mask {
 pub(crate) fn decide(
     profile: &Profile,
     direction: Direction,
-    rules: &[RuleInfo],
+    catalog: &Catalog,
     hits: &[Hit],
     extraction: &Extraction,
 ) -> Decision {
     let mut decision = Decision::default();
     let mut wanted = Action::Allow;
-    let mut used: Vec<Used<'_>> = hits.iter().filter_map(|hit| Used::new(profile, rules, hit)).collect();
+    let mut used: Vec<Used<'_>> = hits.iter().filter_map(|hit| Used::new(profile, catalog, hit)).collect();
     // Strongest first, ties in the order of the body: the explanation does not depend on how detectors are listed.
     used.sort_by(|a, b| {
-        b.rule
-            .score
-            .total_cmp(&a.rule.score)
-            .then(a.hit.span.cmp(&b.hit.span))
-            .then(a.rule.id.cmp(&b.rule.id))
+        b.score.total_cmp(&a.score).then(a.hit.span.cmp(&b.hit.span)).then(a.rule.id.cmp(&b.rule.id))
     });
     let mut calm = [1.0_f32; Channel::ALL.len()];
     for (idx, used) in used.iter().enumerate() {
-        let Used { hit, rule, action } = used;
+        let Used { hit, rule, score, action } = used;
         let mut moved = 0.0;
         match action {
             RuleAction::Off | RuleAction::Monitor => {}
-            RuleAction::Score if rule.family.is_attack() => {
+            RuleAction::Score if rule.family.raises_risk() => {
                 if let Some(calm) = calm.get_mut(hit.channel as usize) {
-                    moved = *calm * rule.score;
+                    moved = *calm * score;
                     *calm -= moved;
                 }
             }
@@ -92,12 +88,12 @@ pub(crate) fn decide(
         }
         if let Some(verdict) = used.verdict() {
             decision.verdict = decision.verdict.max(verdict);
-            decision.score = decision.score.max(rule.score);
+            decision.score = decision.score.max(*score);
         }
         decision.findings_total += 1;
         let listed = decision.findings.iter().filter(|finding| finding.rule == rule.id).count();
         if listed < LISTED_PER_RULE_MAX && decision.findings.len() < FINDINGS_LISTED_MAX {
-            decision.findings.push(used.finding(direction, moved));
+            decision.findings.push(used.finding(catalog, direction, moved));
         }
     }
     for channel in Channel::ALL {
@@ -119,6 +115,17 @@ pub(crate) fn decide(
     decision
 }
 
+/// The risk that attack findings of one channel come to: independent evidence, strongest first, as in a decision.
+pub fn risk_of(scores: impl Iterator<Item = f32>) -> f32 {
+    let mut scores: Vec<f32> = scores.collect();
+    scores.sort_by(|a, b| b.total_cmp(a));
+    let mut calm = 1.0;
+    for score in scores {
+        calm -= calm * score;
+    }
+    1.0 - calm
+}
+
 /// Enough of one rule to see where it hits, without hiding the others.
 const LISTED_PER_RULE_MAX: usize = 16;
 
@@ -126,19 +133,25 @@ const LISTED_PER_RULE_MAX: usize = 16;
 struct Used<'a> {
     hit: &'a Hit,
     rule: &'a RuleInfo,
+    score: f32,
     action: RuleAction,
 }
 
 impl<'a> Used<'a> {
-    fn new(profile: &Profile, rules: &'a [RuleInfo], hit: &'a Hit) -> Option<Self> {
-        let rule = rules.get(usize::from(hit.rule.0))?;
+    fn new(profile: &Profile, catalog: &'a Catalog, hit: &'a Hit) -> Option<Self> {
+        let rule = catalog.rule(hit.rule)?;
         let action = profile.rule_action(&rule.id, rule.family);
-        (rule.level <= profile.level && action != RuleAction::Off).then_some(Self { hit, rule, action })
+        (rule.level <= profile.level && action != RuleAction::Off).then_some(Self {
+            hit,
+            rule,
+            score: catalog.score(hit),
+            action,
+        })
     }
 
     /// What the finding says by itself. An attack that only raises the score says nothing before the thresholds do.
     fn verdict(&self) -> Option<Verdict> {
-        match (self.action, self.rule.family.is_attack()) {
+        match (self.action, self.rule.family.raises_risk()) {
             (RuleAction::Off | RuleAction::Monitor, _) | (RuleAction::Score, true) => None,
             (RuleAction::Block, true) => Some(Verdict::Malicious),
             (_, true) => Some(Verdict::Suspicious),
@@ -146,7 +159,7 @@ impl<'a> Used<'a> {
         }
     }
 
-    fn finding(&self, direction: Direction, moved: f32) -> Finding {
+    fn finding(&self, catalog: &Catalog, direction: Direction, moved: f32) -> Finding {
         Finding {
             rule: self.rule.id.clone(),
             version: self.rule.version,
@@ -155,8 +168,9 @@ impl<'a> Used<'a> {
             direction,
             start: self.hit.span.start,
             end: self.hit.span.end,
-            score: self.rule.score,
+            score: self.score,
             moved,
+            contexts: self.hit.contexts.of(catalog).map(|context| context.id.clone()).collect(),
             shadow: self.action == RuleAction::Monitor,
         }
     }

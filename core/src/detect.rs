@@ -1,6 +1,7 @@
 //! From segments to hits. Each detector reads the folded view of one segment and says where it saw what.
 
 pub(crate) mod card;
+mod near;
 pub(crate) mod patterns;
 mod phrase;
 pub(crate) mod pii;
@@ -29,6 +30,54 @@ const HITS_MAX: usize = 65_536;
 const WORK_BASE: u32 = 100_000;
 const WORK_PER_BYTE: u32 = 8;
 
+/// All that hits refer to.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    pub(crate) rules: Vec<RuleInfo>,
+    pub(crate) contexts: Vec<ContextInfo>,
+}
+
+/// What was seen around a hit and says how it is meant.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ContextInfo {
+    pub(crate) id: String,
+    pub(crate) factor: f32,
+}
+
+/// A set of indices into [`Catalog::contexts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contexts(u32);
+
+impl Contexts {
+    pub(crate) const fn insert(&mut self, idx: usize) {
+        self.0 |= 1 << (idx as u32 % u32::BITS);
+    }
+
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(crate) fn of(self, catalog: &Catalog) -> impl Iterator<Item = &ContextInfo> {
+        let chosen = catalog.contexts.iter().enumerate().filter(move |(idx, _)| self.0 >> idx & 1 == 1);
+        chosen.map(|(_, context)| context)
+    }
+}
+
+impl Catalog {
+    pub(crate) fn rule(&self, idx: RuleIdx) -> Option<&RuleInfo> {
+        self.rules.get(usize::from(idx.0))
+    }
+
+    /// The score of a hit: that of its rule, as its surroundings move it.
+    pub(crate) fn score(&self, hit: &Hit) -> f32 {
+        /// However loudly a text speaks to the model, a phrase is never certain.
+        const RAISED_MAX: f32 = 0.99;
+        let score = self.rule(hit.rule).map_or(0.0, |rule| rule.score);
+        let moved = hit.contexts.of(self).fold(score, |score, context| score * context.factor);
+        if moved > score { moved.min(RAISED_MAX).max(score) } else { moved }
+    }
+}
+
 /// What a rule is, as far as a decision needs to know.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RuleInfo {
@@ -52,6 +101,7 @@ pub(crate) struct Hit {
     /// Bytes of the body, from the first to the last that belong to the hit. Where a text is made of several
     /// segments, structure may stand between them.
     pub(crate) span: Span,
+    pub(crate) contexts: Contexts,
 }
 
 /// What is left of the work that one direction may cost.
@@ -95,11 +145,15 @@ impl Hits {
     }
 
     pub(crate) fn push(&mut self, rule: RuleIdx, span: Span) {
+        self.push_in(rule, span, Contexts::default());
+    }
+
+    pub(crate) fn push_in(&mut self, rule: RuleIdx, span: Span, contexts: Contexts) {
         if self.list.len() == HITS_MAX {
             self.budget.work = 0;
             return;
         }
-        self.list.push(Hit { rule, channel: self.channel, segment: self.segment, span });
+        self.list.push(Hit { rule, channel: self.channel, segment: self.segment, span, contexts });
     }
 
     /// Takes out hits from `known` on that were found before, from `first` on.

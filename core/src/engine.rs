@@ -14,7 +14,7 @@ use crate::{
     action::{Action, Direction, Verdict},
     decide::{Decision, decide},
     detect::{
-        Detector, Hit, Known, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet,
+        Catalog, Detector, Hit, Known, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet,
         pii::PiiDetector, secrets, secrets::SecretDetector,
     },
     event::PackId,
@@ -38,7 +38,7 @@ pub struct Engine {
     card: CardDetector,
     secrets: SecretDetector,
     pii: PiiDetector,
-    rules: Vec<RuleInfo>,
+    catalog: Catalog,
 }
 
 /// What one body came to.
@@ -64,13 +64,25 @@ pub struct Scan {
 }
 
 /// What a rule sees in a text, whatever a policy makes of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sighting<'a> {
     pub rule: &'a str,
     pub family: Family,
     pub level: u8,
     pub score: f32,
     pub span: Span,
+    /// What stands around it and moved its score.
+    pub contexts: Vec<&'a str>,
+}
+
+/// A rule that this engine has.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct RuleSummary<'a> {
+    pub id: &'a str,
+    pub version: u32,
+    pub family: Family,
+    pub level: u8,
+    pub score: f32,
 }
 
 impl Inspection {
@@ -79,7 +91,7 @@ impl Inspection {
         let receipt = Receipt::unscanned(reason, bytes);
         let unread = Extraction { gaps: receipt.gaps.clone(), ..Extraction::default() };
         Self {
-            decision: decide(profile, direction, &[], &[], &unread),
+            decision: decide(profile, direction, &Catalog::default(), &[], &unread),
             receipt,
             edits: Vec::new(),
             restored: 0,
@@ -100,6 +112,7 @@ impl Engine {
         rules.extend(secrets::infos());
         let pii = PiiDetector::new(RuleIdx(rules.len() as u16), policy.level_max());
         rules.extend(PiiDetector::rule_infos());
+        let contexts = patterns.context_infos();
         policy.check(rules.iter().map(|rule| rule.id.as_str()))?;
         let text = serde_json::to_string(&policy).unwrap_or_default();
         let default_profile = policy.profile(DEFAULT_PROFILE).cloned().unwrap_or_default();
@@ -111,7 +124,7 @@ impl Engine {
             card,
             secrets,
             pii,
-            rules,
+            catalog: Catalog { rules, contexts },
         })
     }
 
@@ -126,17 +139,30 @@ impl Engine {
         Some(Scan { verdict, action, score, findings, receipt })
     }
 
-    /// All that the rules see in a text that a user says, for measuring them, whatever the policy does about it and
+    /// All that the rules see in a text of some channel, for measuring them, whatever the policy does about it and
     /// without a limit. Rules above the level of every profile may not have been looked for.
-    pub fn sightings(&self, text: &str) -> Vec<Sighting<'_>> {
-        let segment = Segment::plain(Channel::User, Span::whole(text.len()));
+    pub fn sightings(&self, channel: Channel, text: &str) -> Vec<Sighting<'_>> {
+        let segment = Segment::plain(channel, Span::whole(text.len()));
         let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
         let hits = detect(&self.detectors(), self.vocabulary(), text.as_bytes(), &mut extraction);
         let sighting = |hit: &Hit| {
-            let RuleInfo { id, family, level, score, .. } = self.rules.get(usize::from(hit.rule.0))?;
-            Some(Sighting { rule: id, family: *family, level: *level, score: *score, span: hit.span })
+            let RuleInfo { id, family, level, .. } = self.catalog.rule(hit.rule)?;
+            let score = self.catalog.score(hit);
+            let contexts = hit.contexts.of(&self.catalog).map(|context| context.id.as_str()).collect();
+            Some(Sighting { rule: id, family: *family, level: *level, score, span: hit.span, contexts })
         };
         hits.iter().filter_map(sighting).collect()
+    }
+
+    /// All rules, whatever found them.
+    pub fn rule_summaries(&self) -> impl Iterator<Item = RuleSummary<'_>> {
+        self.catalog.rules.iter().map(|rule| RuleSummary {
+            id: &rule.id,
+            version: rule.version,
+            family: rule.family,
+            level: rule.level,
+            score: rule.score,
+        })
     }
 
     pub fn policy(&self) -> &Policy {
@@ -172,8 +198,8 @@ impl Engine {
         self.patterns.as_ref()
     }
 
-    pub(crate) fn rules(&self) -> &[RuleInfo] {
-        &self.rules
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     pub(crate) fn inspect(
@@ -195,7 +221,7 @@ impl Engine {
             }
         }
         extraction.gaps.extend(length::gap(&profile.limits, direction, body, &extraction));
-        let decision = decide(profile, direction, &self.rules, &hits, &extraction);
+        let decision = decide(profile, direction, &self.catalog, &hits, &extraction);
         let scanned: Vec<Span> = extraction.segments.iter().map(|segment| segment.span).collect();
         let mut edits = Vec::new();
         let mut restored = 0;

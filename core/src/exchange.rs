@@ -28,6 +28,7 @@ use crate::{
     action::{Action, Direction, Verdict},
     config::WithoutHeaderHold,
     decide::{Decision, decide},
+    detect::Catalog,
     engine::{Engine, Inspection},
     event::{self, Event, EventId, Latency, Receipts},
     finding::Finding,
@@ -591,7 +592,7 @@ impl Exchange {
         let side = self.side_mut(direction);
         let decision = match side.headers == HeaderState::Gone && side.intake.decodes() {
             true => Decision::refused(reason),
-            false => decide(self.profile(), direction, &[], &[], &unread),
+            false => decide(self.profile(), direction, &Catalog::default(), &[], &unread),
         };
         // Named even where no byte of it is forwarded.
         let forwarded = if decision.action == Action::Block { 0 } else { pending };

@@ -1,6 +1,6 @@
 //! One thing that a detector found, in words that can be stored and shown: never the matched text itself.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 
 use sentinel_model::{Channel, Family};
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,13 @@ pub struct Finding {
     /// Byte offsets into the body as it was received.
     pub start: u32,
     pub end: u32,
+    /// Of the rule, as the surroundings of the text moved it.
     pub score: f32,
     /// By how much this finding moved the risk score of its channel.
     pub moved: f32,
+    /// What stands around the text and moved the score: `mention/...` down, `address/...` up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contexts: Vec<String>,
     /// Policy only records this rule; it moved nothing.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub shadow: bool,

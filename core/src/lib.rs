@@ -39,8 +39,9 @@ mod text;
 mod traffic;
 
 pub use action::{Action, Direction, Verdict};
+pub use decide::risk_of;
 pub use detect::{PatternSet, scan_text};
-pub use engine::{Engine, EngineError, Scan, Sighting};
+pub use engine::{Engine, EngineError, RuleSummary, Scan, Sighting};
 pub use exchange::{Exchange, HeaderHold, Standing};
 pub use finding::Finding;
 pub use sentinel_model::{Channel, Family};

@@ -420,7 +420,11 @@ impl Profile {
 
     pub(crate) fn rule_action(&self, id: &str, family: Family) -> RuleAction {
         let chosen = self.rules.get(id).or_else(|| self.rules.get(family.name()));
-        chosen.copied().unwrap_or(if family.is_attack() { RuleAction::Score } else { RuleAction::Mask })
+        chosen.copied().unwrap_or(match family {
+            Family::Pii | Family::Secret => RuleAction::Mask,
+            Family::Harmful => RuleAction::Off,
+            _ => RuleAction::Score,
+        })
     }
 
     pub fn gap_action(&self, direction: Direction, reason: GapReason) -> GapAction {

@@ -343,7 +343,7 @@ impl Stream {
         if hits.is_empty() {
             return Vec::new();
         }
-        let decision = decide(profile, self.direction, engine.rules(), hits, extraction);
+        let decision = decide(profile, self.direction, engine.catalog(), hits, extraction);
         mask::edits(&self.held, self.base, &decision.masks, &mut self.placeholders)
     }
 
@@ -368,7 +368,7 @@ impl Stream {
         }
         if is_news {
             let all = Extraction { gaps: self.gaps.clone(), ..Extraction::default() };
-            self.decision = decide(profile, self.direction, engine.rules(), &self.hits, &all);
+            self.decision = decide(profile, self.direction, engine.catalog(), &self.hits, &all);
         }
     }
 

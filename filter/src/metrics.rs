@@ -41,7 +41,7 @@ impl Metrics {
             requests: Action::ALL
                 .map(|a| counter(&format!("requests_total.layer.filter.status.{}", a.name()))),
             verdicts: Verdict::ALL.map(|v| counter(&format!("verdicts_total.verdict.{}", v.name()))),
-            attacks: Family::ALL.map(|f| match f.is_attack() {
+            attacks: Family::ALL.map(|f| match f.raises_risk() {
                 true => counter(&format!("injection_attempts_total.injection_type.{}", f.name())),
                 false => Metric(None),
             }),

@@ -11,6 +11,8 @@ pub enum Family {
     Jailbreak,
     /// Text that tries to get hidden context (system prompt, tools, secrets) out.
     Leak,
+    /// Topics that many operators want kept out. Off unless a policy asks for it.
+    Harmful,
     /// Personal or payment data: sensitive, not hostile.
     Pii,
     /// Keys, tokens and passwords: sensitive, not hostile.
@@ -18,20 +20,27 @@ pub enum Family {
 }
 
 impl Family {
-    pub const ALL: [Self; 5] = [Self::Injection, Self::Jailbreak, Self::Leak, Self::Pii, Self::Secret];
+    pub const ALL: [Self; 6] =
+        [Self::Injection, Self::Jailbreak, Self::Leak, Self::Harmful, Self::Pii, Self::Secret];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Injection => "injection",
             Self::Jailbreak => "jailbreak",
             Self::Leak => "leak",
+            Self::Harmful => "harmful",
             Self::Pii => "pii",
             Self::Secret => "secret",
         }
     }
 
-    /// Attack families raise the risk score; the others say what data is there.
-    pub const fn is_attack(self) -> bool {
+    /// Whether findings raise the risk score; the others say what data is there.
+    pub const fn raises_risk(self) -> bool {
         !matches!(self, Self::Pii | Self::Secret)
+    }
+
+    /// Whether it turns against the model, and not only asks it for something that it should not do.
+    pub const fn is_attack(self) -> bool {
+        self.raises_risk() && !matches!(self, Self::Harmful)
     }
 }

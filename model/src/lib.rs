@@ -16,6 +16,8 @@ pub mod fold;
 mod invisible;
 pub mod pack;
 pub mod phrase;
+#[cfg(feature = "source")]
+pub mod source;
 
 pub use channel::{Channel, ChannelSet};
 pub use family::Family;
@@ -23,3 +25,6 @@ pub use pack::{Pack, PackError, Rule};
 
 /// The packs built into this version, as the artefact text that [`Pack::read_all`] reads.
 pub const BUILTIN_PACKS: &str = include_str!(concat!(env!("OUT_DIR"), "/packs.json"));
+
+#[cfg(feature = "source")]
+include!(concat!(env!("OUT_DIR"), "/sources.rs"));

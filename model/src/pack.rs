@@ -15,6 +15,8 @@ pub const SCHEMA: &str = "sentinel.pack/1";
 /// More than any pack needs; keeps rule numbers in 16 bits wherever they are stored.
 pub const RULES_MAX: usize = 4096;
 pub const PATTERNS_PER_RULE_MAX: usize = 64;
+/// Contexts of all packs are noted as bits of one number.
+pub const CONTEXTS_MAX: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +25,8 @@ pub struct Pack {
     pub name: String,
     pub version: u32,
     pub rules: Vec<Rule>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contexts: Vec<Context>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +44,12 @@ pub struct Rule {
     pub channels: Vec<Channel>,
     /// Patterns of the phrase language ([`crate::phrase`]); one match is enough.
     pub any: Vec<String>,
+    /// A match counts only with one of these near it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<String>,
+    /// A match does not count with one of these near it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unless: Vec<String>,
     pub description: String,
     /// OWASP LLM Top 10 ids with their edition, such as `LLM01:2025`.
     #[serde(default)]
@@ -47,6 +57,28 @@ pub struct Rule {
     /// MITRE ATLAS technique ids.
     #[serde(default)]
     pub atlas: Vec<String>,
+}
+
+/// What stands around a match and says how it is meant: somebody speaks of an attack, or makes one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Context {
+    /// `mention/name` if it lowers the score, `address/name` if it raises it.
+    pub id: String,
+    /// What the score of a match near it is multiplied by, in (0, 1.5].
+    pub factor: f32,
+    pub side: Side,
+    pub any: Vec<String>,
+    pub description: String,
+}
+
+/// Where a context stands, seen from the match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    Before,
+    After,
+    Around,
 }
 
 /// Why a pack is refused. Says which rule and what to do.
@@ -77,6 +109,10 @@ pub fn check(packs: &[Pack]) -> Result<(), PackError> {
     if n_rules > RULES_MAX {
         return Err(PackError(alloc::format!("rule packs have {n_rules} rules, limit {RULES_MAX}")));
     }
+    let n_contexts: usize = packs.iter().map(|pack| pack.contexts.len()).sum();
+    if n_contexts > CONTEXTS_MAX {
+        return Err(PackError(alloc::format!("packs have {n_contexts} contexts, limit {CONTEXTS_MAX}")));
+    }
     let mut ids: Vec<&str> = Vec::with_capacity(n_rules);
     for pack in packs {
         if pack.schema != SCHEMA {
@@ -90,6 +126,12 @@ pub fn check(packs: &[Pack]) -> Result<(), PackError> {
             check_rule(rule)
                 .map_err(|why| PackError(alloc::format!("pack {}, rule {}: {why}", pack.name, rule.id)))?;
             ids.push(&rule.id);
+        }
+        for context in &pack.contexts {
+            check_context(context).map_err(|why| {
+                PackError(alloc::format!("pack {}, context {}: {why}", pack.name, context.id))
+            })?;
+            ids.push(&context.id);
         }
     }
     ids.sort_unstable();
@@ -118,10 +160,29 @@ fn check_rule(rule: &Rule) -> Result<(), String> {
     if rule.channels.is_empty() {
         return Err("channels is empty: the rule would judge nothing".into());
     }
-    if rule.any.is_empty() || rule.any.len() > PATTERNS_PER_RULE_MAX {
-        return Err(alloc::format!("{} patterns, expected 1 to {PATTERNS_PER_RULE_MAX}", rule.any.len()));
+    check_phrases(&rule.any)?;
+    for near in [&rule.with, &rule.unless].into_iter().filter(|near| !near.is_empty()) {
+        check_phrases(near)?;
     }
-    for pattern in &rule.any {
+    Ok(())
+}
+
+fn check_context(context: &Context) -> Result<(), String> {
+    let kind = if context.factor < 1.0 { "mention/" } else { "address/" };
+    if !context.id.starts_with(kind) || context.id.len() == kind.len() {
+        return Err(alloc::format!("the id must be \"{kind}<name>\""));
+    }
+    if !(context.factor > 0.0 && context.factor <= 1.5) {
+        return Err(alloc::format!("factor is {}, expected above 0 and at most 1.5", context.factor));
+    }
+    check_phrases(&context.any)
+}
+
+fn check_phrases(phrases: &[String]) -> Result<(), String> {
+    if phrases.is_empty() || phrases.len() > PATTERNS_PER_RULE_MAX {
+        return Err(alloc::format!("{} patterns, expected 1 to {PATTERNS_PER_RULE_MAX}", phrases.len()));
+    }
+    for pattern in phrases {
         Phrase::parse(pattern).map_err(|e| alloc::format!("pattern {pattern:?}: {e}"))?;
     }
     Ok(())

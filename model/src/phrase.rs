@@ -10,7 +10,11 @@
 //! | `word*` | any word that begins so |
 //! | `(a\|b c\|d*)` | one of these; an alternative may have several words |
 //! | `~3` | up to three other words may stand here |
-//! | `"<\|im_start\|>"` | the whole pattern is this text, letter by letter, anywhere |
+//! | `"<\|im_start\|>"` | the whole pattern is this text, letter by letter, anywhere; `\n` is a new line |
+//! | `"^system:"` | the same where a line begins, or the text does |
+//!
+//! Where a script puts no spaces between words (Chinese, Japanese, Thai), every character is a word of its own, so
+//! `忽略 ~4 (指令|提示)` allows four characters between.
 //!
 //! Every pattern yields an *anchor*: the step whose shortest word is longest. The literal pass
 //! looks for anchors only, so a pattern without one that is long enough is refused here, at build time.
@@ -21,16 +25,23 @@ use core::fmt;
 use crate::{fold::fold_word, invisible::is_left_out};
 
 pub const STEPS_MAX: usize = 12;
-pub const GAP_WORDS_MAX: u8 = 8;
+pub const GAP_WORDS_MAX: u8 = 12;
 pub const ALTERNATIVES_MAX: usize = 64;
 /// A shorter anchor would make the literal pass stop at every other word.
 pub const ANCHOR_BYTES_MIN: usize = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phrase {
-    /// A text looked for as it is, in the folded view.
-    Literal(String),
+    Literal(Literal),
     Words(Words),
+}
+
+/// A text looked for as it is, in the folded view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Literal {
+    pub text: String,
+    /// Only where a line begins.
+    pub begins_line: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,16 +85,26 @@ impl Phrase {
     pub fn parse(source: &str) -> Result<Self, PhraseError> {
         let source = source.trim();
         if let Some(literal) = source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            let folded = fold_word(literal);
-            if literal.chars().any(is_left_out) {
-                return Err(PhraseError("a literal has a character that is left out of every text"));
-            }
-            return match folded.len() >= ANCHOR_BYTES_MIN {
-                true => Ok(Self::Literal(folded)),
-                false => Err(PhraseError("a literal needs at least three bytes")),
-            };
+            return Literal::parse(literal).map(Self::Literal);
         }
         Parser { rest: source }.words().map(Self::Words)
+    }
+}
+
+impl Literal {
+    fn parse(source: &str) -> Result<Self, PhraseError> {
+        if source.chars().any(is_left_out) {
+            return Err(PhraseError("a literal has a character that is left out of every text"));
+        }
+        let (source, begins_line) = match source.strip_prefix('^') {
+            Some(rest) => (rest, true),
+            None => (source, false),
+        };
+        let text = fold_word(&source.replace("\\n", "\n"));
+        match text.len() >= ANCHOR_BYTES_MIN {
+            true => Ok(Self { text, begins_line }),
+            false => Err(PhraseError("a literal needs at least three bytes")),
+        }
     }
 }
 
@@ -117,7 +138,35 @@ impl Step {
 
 /// Letters and digits of any script, and the marks that stand inside words.
 pub fn is_word_char(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '\''
+    c.is_alphanumeric() || c == '_' || c == '\'' || joins_letters(c)
+}
+
+/// Signs of Indic scripts that take a letter's vowel or change it: no letters, but never the end of a word.
+const fn joins_letters(c: char) -> bool {
+    matches!(
+        c,
+        '\u{93c}'
+            | '\u{94d}'
+            | '\u{9bc}'
+            | '\u{9cd}'
+            | '\u{a3c}'
+            | '\u{a4d}'
+            | '\u{abc}'
+            | '\u{acd}'
+            | '\u{b4d}'
+            | '\u{bcd}'
+            | '\u{c4d}'
+            | '\u{ccd}'
+            | '\u{d4d}'
+    )
+}
+
+/// Characters of scripts that write no spaces between words: each counts as a word.
+pub const fn stands_alone(c: char) -> bool {
+    matches!(c, '\u{e01}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
+        | '\u{3005}'..='\u{3007}' | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{30fc}'..='\u{30ff}'
+        | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}'
+        | '\u{ff66}'..='\u{ff9d}' | '\u{20000}'..='\u{3ffff}')
 }
 
 struct Parser<'a> {
@@ -155,7 +204,7 @@ impl Parser<'_> {
         let (digits, rest) = self.rest.split_at(n_digits);
         let gap = digits.parse().map_err(|_| PhraseError("~ needs a number of words"))?;
         if gap > GAP_WORDS_MAX {
-            return Err(PhraseError("a gap is at most eight words"));
+            return Err(PhraseError("a gap is at most twelve words"));
         }
         self.rest = rest;
         self.skip_space();
@@ -168,7 +217,7 @@ impl Parser<'_> {
             let mut words = Vec::new();
             self.skip_space();
             while !self.rest.starts_with(['|', ')']) {
-                words.push(self.word()?);
+                self.words_into(&mut words)?;
                 self.skip_space();
             }
             if words.is_empty() {
@@ -188,10 +237,13 @@ impl Parser<'_> {
     }
 
     fn alternative(&mut self) -> Result<Alternative, PhraseError> {
-        Ok(Alternative { words: Vec::from([self.word()?]) })
+        let mut words = Vec::new();
+        self.words_into(&mut words)?;
+        Ok(Alternative { words })
     }
 
-    fn word(&mut self) -> Result<Word, PhraseError> {
+    /// What is written without spaces: one word, or several where characters stand alone.
+    fn words_into(&mut self, words: &mut Vec<Word>) -> Result<(), PhraseError> {
         let end = self.rest.find(|c| !is_word_char(c)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         if word.is_empty() {
@@ -207,7 +259,20 @@ impl Parser<'_> {
         {
             return Err(PhraseError("a word that no text can have"));
         }
-        Ok(Word { text, prefix: self.eat('*') })
+        let mut rest = text.as_str();
+        while let Some(first) = rest.chars().next() {
+            let len = match stands_alone(first) {
+                true => first.len_utf8(),
+                false => rest.find(stands_alone).unwrap_or(rest.len()),
+            };
+            let (word, after) = rest.split_at(len);
+            words.push(Word { text: word.into(), prefix: false });
+            rest = after;
+        }
+        if let Some(last) = words.last_mut() {
+            last.prefix = self.eat('*');
+        }
+        Ok(())
     }
 
     fn eat(&mut self, c: char) -> bool {

@@ -1,17 +1,13 @@
 //! The rule packs against their own words: every example matches its rule, no twin matches any rule.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report, also in the helpers that tests share")]
 
-#[path = "../../model/source.rs"]
-#[rustfmt::skip]
-#[expect(unreachable_pub, reason = "the build script's module, used here in part")]
-mod source;
-
 use std::{fs, path::PathBuf, sync::OnceLock};
 
 use sentinel_core::{PatternSet, scan_text};
-// `source.rs` reads these from the crate that it is part of.
-use sentinel_model::{Channel, Family, pack};
-use source::{PackSource, RuleSource};
+use sentinel_model::{
+    Channel, Family, pack,
+    source::{PackSource, RuleSource},
+};
 
 fn packs() -> Vec<(PathBuf, PackSource)> {
     let folder = sentinel_tests::folder().join("../model/patterns");

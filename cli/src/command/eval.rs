@@ -7,6 +7,10 @@
 //! A find is right if it overlaps a label of its type, and a label is found if a find of its type overlaps it. Types
 //! and rules meet by name: the last part of a rule's id, or what [`NAMES`] says. Of secrets the kind does not matter:
 //! one that is found as another is found.
+//!
+//! Rules against attacks judge whole texts: see [`attacks`].
+
+mod attacks;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +22,7 @@ use std::{
 
 use clap::ValueEnum;
 use sentinel_core::{
-    Engine, Family, Sighting, Span,
+    Channel, Engine, Family, Sighting, Span,
     policy::{Policy, Profile},
 };
 use serde::{Deserialize, Serialize};
@@ -39,16 +43,28 @@ pub(crate) struct Args {
     /// Rules above this level do not count.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
     level: u8,
-    /// Print so many mistakes of each entity.
+    /// Print so many mistakes of each entity, or of each rule.
     #[arg(long, default_value_t = 0)]
     mistakes: usize,
+    /// For `patterns`: what the figures are broken down by.
+    #[arg(long, value_enum, default_value_t = attacks::By::Source)]
+    by: attacks::By,
+    /// For `patterns`: print so many attacks that no rule sees.
+    #[arg(long, default_value_t = 0)]
+    missed: usize,
+    /// For `patterns`: a folder of packs (*.yaml) instead of those that are built in.
+    #[arg(long, value_name = "DIR")]
+    packs: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum DetectorArg {
     Pii,
     Secrets,
+    /// Rules against attacks.
     Patterns,
+    /// Rules about harmful topics.
+    Topics,
 }
 
 impl DetectorArg {
@@ -57,6 +73,7 @@ impl DetectorArg {
             Self::Pii => sighting.family == Family::Pii,
             Self::Secrets => sighting.rule.starts_with("secret"),
             Self::Patterns => sighting.family.is_attack(),
+            Self::Topics => sighting.family == Family::Harmful,
         }
     }
 }
@@ -133,6 +150,9 @@ struct Tally {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Report, Fault> {
+    if matches!(args.detector, DetectorArg::Patterns | DetectorArg::Topics) {
+        return attacks::run(args);
+    }
     let profile = Profile { level: args.level, ..Profile::default() };
     let policy = Policy { profiles: BTreeMap::from([("default".to_owned(), profile)]), ..Policy::default() };
     let engine = Engine::new(policy, document::builtin_patterns()?)
@@ -177,7 +197,7 @@ impl Tally {
             .map(|label| (bytes_of(&row.text, label), label.r#type.as_str()))
             .collect();
         let sightings: Vec<(Span, &str)> = engine
-            .sightings(&row.text)
+            .sightings(Channel::User, &row.text)
             .iter()
             .filter(|sighting| args.detector.counts(sighting) && sighting.level <= args.level)
             .map(|sighting| (sighting.span, sighting.rule))

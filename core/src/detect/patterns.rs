@@ -14,12 +14,13 @@ use core::fmt;
 use aho_corasick::{Anchored, MatchKind, automaton::Automaton, dfa::DFA};
 use sentinel_model::{
     ChannelSet, Pack,
-    pack::{PackError, Rule},
-    phrase::{Phrase, Word},
+    pack::{self, PackError, Rule},
+    phrase::{Literal, Phrase, Word},
 };
 
 use super::{
-    Detector, Hits, RuleIdx, RuleInfo,
+    ContextInfo, Contexts, Detector, Hits, RuleIdx, RuleInfo,
+    near::{Context, Near, Surroundings},
     phrase::{Matcher, Place},
 };
 use crate::{
@@ -28,6 +29,10 @@ use crate::{
     span::Span,
     text::{View, Vocabulary, is_inside_word, may_be_word},
 };
+
+/// What stands in quotation marks is more often spoken of than meant.
+const QUOTED: &str = "mention/quoted";
+const QUOTED_FACTOR: f32 = 0.8;
 
 /// The same rule is not reported more often than this for one segment.
 const HITS_PER_RULE_MAX: usize = 4;
@@ -41,6 +46,8 @@ pub struct PatternSet {
     /// Which literals are patterns by themselves.
     letters: Vec<bool>,
     packs: Vec<PackId>,
+    contexts: Vec<Context>,
+    context_infos: Vec<ContextInfo>,
     /// Words of the rules, and beginnings of words: what a word in disguise is held against.
     words: BTreeSet<String>,
     stems: BTreeSet<String>,
@@ -51,11 +58,13 @@ struct CompiledRule {
     info: RuleInfo,
     channels: ChannelSet,
     patterns: Vec<Pattern>,
+    with: Vec<Near>,
+    unless: Vec<Near>,
 }
 
 #[derive(Debug)]
 enum Pattern {
-    Literal,
+    Literal { begins_line: bool },
     Words(Matcher),
 }
 
@@ -100,7 +109,7 @@ impl PatternSet {
     }
 
     pub fn compile(packs: &[Pack]) -> Result<Self, CompileError> {
-        sentinel_model::pack::check(packs)?;
+        pack::check(packs)?;
         let mut literals: BTreeMap<String, Vec<Use>> = BTreeMap::new();
         let mut rules = Vec::new();
         let (mut words, mut stems) = (BTreeSet::new(), BTreeSet::new());
@@ -123,11 +132,24 @@ impl PatternSet {
             .map_err(|e| CompileError(alloc::format!("literal pass: {e}")))?;
         let is_letters = |at: &Use| {
             let rule: Option<&CompiledRule> = rules.get(usize::from(at.rule));
-            matches!(rule.and_then(|rule| rule.patterns.get(usize::from(at.pattern))), Some(Pattern::Literal))
+            matches!(
+                rule.and_then(|rule| rule.patterns.get(usize::from(at.pattern))),
+                Some(Pattern::Literal { .. })
+            )
         };
         let letters = literals.values().map(|uses| uses.iter().any(is_letters)).collect();
         let uses = literals.into_values().collect();
-        Ok(Self { rules, automaton, uses, letters, packs: packs.iter().map(pack_id).collect(), words, stems })
+        let sources = || packs.iter().flat_map(|pack| &pack.contexts);
+        let quoted = ContextInfo { id: QUOTED.into(), factor: QUOTED_FACTOR };
+        let context_infos = sources()
+            .map(|context| ContextInfo { id: context.id.clone(), factor: context.factor })
+            .chain([quoted])
+            .collect();
+        let contexts = sources()
+            .map(|context| Ok(Context { side: context.side, any: compile_near(&context.any, &context.id)? }))
+            .collect::<Result<_, CompileError>>()?;
+        let packs = packs.iter().map(pack_id).collect();
+        Ok(Self { rules, automaton, uses, letters, packs, contexts, context_infos, words, stems })
     }
 
     pub fn packs(&self) -> &[PackId] {
@@ -141,6 +163,10 @@ impl PatternSet {
     /// Bytes that the compiled tables take.
     pub fn memory_bytes(&self) -> usize {
         self.automaton.memory_usage()
+    }
+
+    pub(crate) fn context_infos(&self) -> Vec<ContextInfo> {
+        self.context_infos.clone()
     }
 
     pub(crate) fn rule_infos(&self) -> impl Iterator<Item = &RuleInfo> {
@@ -179,34 +205,43 @@ impl Detector for PatternSet {
         if anchors.is_empty() {
             return;
         }
-        let mut found: Vec<(RuleIdx, Span)> = Vec::new();
+        let mut found: Vec<Found> = Vec::new();
         for anchor in anchors {
             let (text, words) = view.words_around(anchor.span.start as usize);
             for at in self.uses.get(anchor.literal as usize).map_or(&[][..], Vec::as_slice) {
                 let Some(rule) = self.rules.get(usize::from(at.rule)) else { continue };
                 let rule_idx = RuleIdx(at.rule);
-                let n_found = found.iter().filter(|(idx, _)| *idx == rule_idx).count();
+                let n_found = found.iter().filter(|found| found.rule == rule_idx).count();
                 if !rule.channels.contains(hits.channel()) || n_found == HITS_PER_RULE_MAX {
                     continue;
                 }
                 let span = match rule.patterns.get(usize::from(at.pattern)) {
-                    Some(Pattern::Literal) => Some(anchor.span),
+                    Some(Pattern::Literal { begins_line }) => {
+                        (!begins_line || begins_line_at(text, anchor.span.start)).then_some(anchor.span)
+                    }
                     Some(Pattern::Words(matcher)) if anchor.begins_word => {
                         matcher.find(at.place, text, words, anchor.span.start, &mut hits.budget)
                     }
                     _ => None,
                 };
                 if let Some(span) = span {
-                    note(&mut found, rule_idx, span);
+                    let around = Surroundings { text, words, span };
+                    let budget = &mut hits.budget;
+                    if (rule.with.is_empty() || around.hold(&rule.with, pack::Side::Around, budget))
+                        && !around.hold(&rule.unless, pack::Side::Around, budget)
+                    {
+                        let contexts = around.contexts(&self.contexts, budget);
+                        note(&mut found, Found { rule: rule_idx, span, contexts });
+                    }
                 }
                 if hits.budget.is_spent() {
                     return;
                 }
             }
         }
-        for (rule, span) in found {
+        for Found { rule, span, contexts } in found {
             let source = view.source(span.start as usize, span.end as usize);
-            hits.push(rule, source);
+            hits.push_in(rule, source, contexts);
         }
     }
 }
@@ -250,14 +285,42 @@ impl PatternSet {
     }
 }
 
+/// A match in the view.
+struct Found {
+    rule: RuleIdx,
+    span: Span,
+    contexts: Contexts,
+}
+
 /// Overlapping matches of one rule are one finding.
-fn note(found: &mut Vec<(RuleIdx, Span)>, rule: RuleIdx, span: Span) {
-    match found.iter_mut().find(|(idx, known)| *idx == rule && known.overlaps(span)) {
-        Some((_, known)) => {
-            *known = Span { start: known.start.min(span.start), end: known.end.max(span.end) }
+fn note(found: &mut Vec<Found>, new: Found) {
+    match found.iter_mut().find(|known| known.rule == new.rule && known.span.overlaps(new.span)) {
+        Some(known) => {
+            let (start, end) = (known.span.start.min(new.span.start), known.span.end.max(new.span.end));
+            known.span = Span { start, end };
+            known.contexts = known.contexts.and(new.contexts);
         }
-        None => found.push((rule, span)),
+        None => found.push(new),
     }
+}
+
+/// Whether only a few spaces stand between the beginning of a line and a place.
+fn begins_line_at(text: &str, at: u32) -> bool {
+    /// Indented further, a line is code or part of a list.
+    const SPACES_MAX: usize = 8;
+    let before = text.as_bytes().get(..at as usize).unwrap_or_default();
+    let mut back = before.iter().rev();
+    let first = back.by_ref().take(SPACES_MAX).find(|byte| !matches!(byte, b' ' | b'\t'));
+    first.or_else(|| back.next()).is_none_or(|byte| *byte == b'\n')
+}
+
+/// Phrases that are looked for around matches.
+fn compile_near(sources: &[String], id: &str) -> Result<Vec<Near>, CompileError> {
+    let near = |source: &String| match Phrase::parse(source) {
+        Ok(phrase) => Ok(Near::new(&phrase)),
+        Err(e) => Err(CompileError(alloc::format!("{id}: {e}"))),
+    };
+    sources.iter().map(near).collect()
 }
 
 /// Compiles one rule; `on_anchor` gets every literal that leads to one of its patterns.
@@ -271,9 +334,9 @@ fn compile_rule(
             Phrase::parse(source).map_err(|e| CompileError(alloc::format!("rule {}: {e}", rule.id)))?;
         let pattern_idx = patterns.len() as u16;
         patterns.push(match phrase {
-            Phrase::Literal(literal) => {
-                on_anchor(literal, pattern_idx, Place::default());
-                Pattern::Literal
+            Phrase::Literal(Literal { text, begins_line }) => {
+                on_anchor(text, pattern_idx, Place::default());
+                Pattern::Literal { begins_line }
             }
             Phrase::Words(words) => {
                 let matcher = Matcher::new(&words);
@@ -294,6 +357,8 @@ fn compile_rule(
         },
         channels: rule.channels.iter().copied().collect(),
         patterns,
+        with: compile_near(&rule.with, &rule.id)?,
+        unless: compile_near(&rule.unless, &rule.id)?,
     })
 }
 

@@ -4,6 +4,7 @@
 //! anchor costs at most steps × (gap + 1) × alternatives comparisons, whatever the text.
 
 use alloc::{boxed::Box, vec::Vec};
+use core::ops::Range;
 
 use sentinel_model::phrase::{self, Words};
 
@@ -79,13 +80,24 @@ impl Matcher {
         let step = self.steps.get(self.anchor)?;
         let alternative = step.alternatives.get(usize::from(place.alternative))?;
         let first = idx.checked_sub(usize::from(place.word))?;
+        let found = Around { matcher: self, text, words, budget }.whole(alternative, first)?;
+        Some(Span { start: words.get(found.start)?.start, end: words.get(found.end.checked_sub(1)?)?.end })
+    }
+
+    /// Whether the phrase stands among some of the words, as a whole.
+    pub(super) fn occurs(
+        &self,
+        window: Range<usize>,
+        text: &str,
+        words: &[Word],
+        budget: &mut Budget,
+    ) -> bool {
+        let words = words.get(window).unwrap_or_default();
+        let Some(step) = self.steps.get(self.anchor) else { return false };
         let mut around = Around { matcher: self, text, words, budget };
-        if !around.alternative_at(alternative, first) {
-            return None;
-        }
-        let end = around.forward(first + alternative.len())?;
-        let start = around.backward(first)?;
-        Some(Span { start: words.get(start)?.start, end: words.get(end.checked_sub(1)?)?.end })
+        (0..words.len()).any(|first| {
+            step.alternatives.iter().any(|alternative| around.whole(alternative, first).is_some())
+        })
     }
 }
 
@@ -97,6 +109,16 @@ struct Around<'a> {
 }
 
 impl Around<'_> {
+    /// The words of a match whose anchor step begins at the word `first` with this alternative.
+    fn whole(&mut self, anchor: &[Pattern], first: usize) -> Option<Range<usize>> {
+        if !self.alternative_at(anchor, first) {
+            return None;
+        }
+        let end = self.forward(first + anchor.len())?;
+        let start = self.backward(first)?;
+        Some(start..end)
+    }
+
     /// The steps after the anchor. Bit `i` of the set says that the phrase may have come as far as the word
     /// `origin + i`. Answers the nearest end.
     fn forward(&mut self, origin: usize) -> Option<usize> {

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use sentinel_model::phrase::is_word_char;
+use sentinel_model::phrase::{is_word_char, stands_alone};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word {
@@ -78,7 +78,10 @@ pub(super) fn find_words(text: &str, from: usize, to: usize, words: &mut Vec<Wor
         if start >= to.min(bytes.len()) {
             return start;
         }
-        at = skip(text, start, true);
+        at = match wide_at(text, start) {
+            Some((Kind::Alone, len)) => start + len,
+            _ => skip(text, start, true),
+        };
         words.push(word(bytes, start, at));
     }
     bytes.len()
@@ -91,14 +94,11 @@ fn skip(text: &str, mut at: usize, in_word: bool) -> usize {
         let rest = text.as_bytes().get(at..).unwrap_or_default();
         at += rest.iter().position(|&byte| class(byte) != class_here).unwrap_or(rest.len());
         // Only a longer character can still belong to the run.
-        if rest.is_empty() || text.as_bytes().get(at).is_none_or(|byte| class(*byte) != Class::Wide) {
-            return at;
+        match wide_at(text, at) {
+            Some((Kind::Word, len)) if in_word => at += len,
+            Some((Kind::Gap, len)) if !in_word => at += len,
+            _ => return at,
         }
-        let (is_word, len) = wide(text, at);
-        if is_word != in_word {
-            return at;
-        }
-        at += len;
     }
 }
 
@@ -119,11 +119,26 @@ pub(crate) fn is_inside_word(text: &[u8], at: usize) -> bool {
     is_letter(at.checked_sub(1).and_then(|before| text.get(before))) && is_letter(text.get(at + 1))
 }
 
-/// Whether the character that begins at `at` stands in words, and its length.
-fn wide(text: &str, at: usize) -> (bool, usize) {
-    let c = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or(' ');
+/// What a character that has to be looked at as a whole is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Gap,
+    Word,
+    /// A word by itself.
+    Alone,
+}
+
+/// The kind of the character that begins at `at`, and its length, unless its first byte says all.
+fn wide_at(text: &str, at: usize) -> Option<(Kind, usize)> {
+    text.as_bytes().get(at).filter(|byte| class(**byte) == Class::Wide)?;
+    let c = text.get(at..)?.chars().next()?;
     let is_word = if c == '\'' { is_inside_word(text.as_bytes(), at) } else { is_word_char(c) };
-    (is_word, c.len_utf8())
+    let kind = match is_word {
+        _ if stands_alone(c) => Kind::Alone,
+        true => Kind::Word,
+        false => Kind::Gap,
+    };
+    Some((kind, c.len_utf8()))
 }
 
 #[cfg(test)]
@@ -139,7 +154,17 @@ mod tests {
         find_words(text, 0, text.len(), &mut words);
         let found: Vec<&str> =
             words.iter().map(|w| text.get(w.start as usize..w.end as usize).unwrap()).collect();
-        assert_eq!(found, ["don't", "übermäßig_gut", "42", "\u{4f60}\u{597d}"]);
+        assert_eq!(found, ["don't", "übermäßig_gut", "42", "\u{4f60}", "\u{597d}"]);
+    }
+
+    #[test]
+    fn scripts_without_spaces_have_words_of_one_character() {
+        let text = "GPT忽略、指示をignore निर्देश 지시를";
+        let mut words = Vec::new();
+        find_words(text, 0, text.len(), &mut words);
+        let found: Vec<&str> =
+            words.iter().map(|w| text.get(w.start as usize..w.end as usize).unwrap()).collect();
+        assert_eq!(found, ["GPT", "忽", "略", "指", "示", "を", "ignore", "निर्देश", "지시를"]);
     }
 
     #[test]
