@@ -1,6 +1,7 @@
 //! From segments to hits. Each detector reads the folded view of one segment and says where it saw what.
 
 pub(crate) mod card;
+mod index;
 mod near;
 pub(crate) mod patterns;
 mod phrase;

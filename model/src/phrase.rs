@@ -119,20 +119,20 @@ impl Word {
 
 impl Alternative {
     /// The longest word, the one worth looking for.
-    pub fn anchor(&self) -> (usize, &str) {
-        let mut best = (0, "");
-        for (idx, word) in self.words.iter().enumerate() {
-            if word.text.len() > best.1.len() {
-                best = (idx, word.text.as_str());
-            }
-        }
-        best
+    pub fn anchor(&self) -> usize {
+        let longest =
+            self.words.iter().enumerate().max_by_key(|(idx, word)| (word.text.len(), usize::MAX - idx));
+        longest.map_or(0, |(idx, _)| idx)
+    }
+
+    fn anchor_bytes(&self) -> usize {
+        self.words.get(self.anchor()).map_or(0, |word| word.text.len())
     }
 }
 
 impl Step {
     fn anchor_bytes(&self) -> usize {
-        self.alternatives.iter().map(|alternative| alternative.anchor().1.len()).min().unwrap_or(0)
+        self.alternatives.iter().map(Alternative::anchor_bytes).min().unwrap_or(0)
     }
 }
 

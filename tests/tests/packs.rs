@@ -3,7 +3,11 @@
 
 use std::{fs, path::PathBuf, sync::OnceLock};
 
-use sentinel_core::{PatternSet, scan_text};
+use sentinel_core::{
+    Engine, PatternSet,
+    policy::{Policy, Profile},
+    scan_text,
+};
 use sentinel_model::{
     Channel, Family, pack,
     source::{PackSource, RuleSource},
@@ -76,6 +80,26 @@ fn a_rule_is_silent_on_the_channels_that_it_does_not_judge() {
             pairs.filter(|(text, channel)| scan_text(patterns(), Some(*channel), text).contains(&rule.id));
         matched.map(|(text, channel)| format!("{} judges {text:?} on {}", rule.id, channel.name())).collect()
     });
+}
+
+#[test]
+fn contexts_hold_in_their_examples_and_not_in_their_twins() {
+    let profile = Profile { level: 4, ..Profile::default() };
+    let policy = Policy { profiles: [("default".into(), profile)].into(), ..Policy::default() };
+    let engine = Engine::new(policy, PatternSet::builtin().unwrap().into()).unwrap();
+    let check = |id: &str, text: &str, holds: bool| {
+        let mut found = engine.sightings(Channel::User, text);
+        found.retain(|sighting| sighting.family.raises_risk());
+        assert!(!found.is_empty(), "{id}: no rule matches {text:?}");
+        let is_seen = found.iter().any(|sighting| sighting.contexts.contains(&id));
+        assert_eq!(is_seen, holds, "{id} in {text:?}");
+    };
+    let contexts: Vec<_> = packs().into_iter().flat_map(|(_, pack)| pack.contexts).collect();
+    assert!(!contexts.is_empty());
+    for context in contexts {
+        context.examples.iter().for_each(|text| check(&context.id, text, true));
+        context.twins.iter().for_each(|text| check(&context.id, text, false));
+    }
 }
 
 /// The tests above would pass for a folder that is empty.

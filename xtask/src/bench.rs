@@ -5,6 +5,8 @@ mod core_speed;
 mod envoy_cost;
 mod extract_speed;
 mod first_token;
+mod judge_speed;
+mod probe;
 
 use anyhow::Result;
 
@@ -30,6 +32,12 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 3)]
         passes: usize,
     },
+    /// Judging bodies one at a time, natively and in Envoy's V8: benign ones and hostile ones.
+    Judge {
+        /// How often each build is run.
+        #[arg(long, default_value_t = 3)]
+        passes: usize,
+    },
     /// How late the events of a stream come through a real Envoy, without a filter and with Sentinel.
     Ttft {
         /// Rounds; every round has each variant's stream once.
@@ -49,6 +57,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Envoy { rounds, seconds, bytes } => envoy_cost::run(*rounds, *seconds, *bytes),
         Command::Core => core_speed::run(),
         Command::Extract { passes } => extract_speed::run(*passes),
+        Command::Judge { passes } => judge_speed::run(*passes),
         Command::Ttft { rounds, events, interval } => first_token::run(*rounds, *events, *interval),
     }
 }

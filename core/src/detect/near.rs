@@ -8,8 +8,11 @@ use core::ops::Range;
 
 use sentinel_model::{pack, phrase::Phrase};
 
-use super::{Budget, Contexts, phrase::Matcher};
-use crate::{span::Span, text::Word};
+use super::{
+    Budget, Contexts,
+    phrase::{LexiconBuilder, Matcher, Reading},
+};
+use crate::span::Span;
 
 const NEAR_WORDS: usize = 12;
 
@@ -30,16 +33,15 @@ pub(super) struct Context {
 /// A match in a view, and the words of the view around it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Surroundings<'v> {
-    pub(super) text: &'v str,
-    pub(super) words: &'v [Word],
+    pub(super) reading: Reading<'v>,
     pub(super) span: Span,
 }
 
 impl Near {
-    pub(super) fn new(phrase: &Phrase) -> Self {
+    pub(super) fn new(phrase: &Phrase, lexicon: &mut LexiconBuilder) -> Self {
         match phrase {
             Phrase::Literal(literal) => Self::Literal(literal.text.clone()),
-            Phrase::Words(words) => Self::Words(Matcher::new(words)),
+            Phrase::Words(words) => Self::Words(Matcher::new(words, lexicon)),
         }
     }
 }
@@ -52,13 +54,15 @@ impl<'v> Surroundings<'v> {
         }
         let window = self.window(side);
         let bytes = self.bytes_of(&window);
+        let window = Reading { words: self.reading.words.get(window).unwrap_or_default(), ..self.reading };
         any.iter().any(|near| match near {
             Near::Literal(literal) => bytes.contains(literal.as_str()),
-            Near::Words(matcher) => matcher.occurs(window.clone(), self.text, self.words, budget),
+            Near::Words(matcher) => matcher.occurs(window, budget),
         })
     }
 
-    /// The contexts that hold here. The last bit stands for quotation marks.
+    /// The contexts that hold here. The last bit stands for quotation marks; by themselves they say nothing, since every
+    /// string of JSON or code has them.
     pub(super) fn contexts(self, contexts: &[Context], budget: &mut Budget) -> Contexts {
         let mut held = Contexts::default();
         for (idx, context) in contexts.iter().enumerate() {
@@ -66,7 +70,7 @@ impl<'v> Surroundings<'v> {
                 held.insert(idx);
             }
         }
-        if self.is_quoted() {
+        if held != Contexts::default() && self.is_quoted() {
             held.insert(contexts.len());
         }
         held
@@ -74,10 +78,10 @@ impl<'v> Surroundings<'v> {
 
     /// Words of a side, the match itself left out unless both sides count.
     fn window(self, side: pack::Side) -> Range<usize> {
-        let first = self.words.partition_point(|word| word.start < self.span.start);
-        let last = self.words.partition_point(|word| word.end <= self.span.end).max(first);
+        let first = self.reading.words.partition_point(|word| word.start < self.span.start);
+        let last = self.reading.words.partition_point(|word| word.end <= self.span.end).max(first);
         let from = first.saturating_sub(NEAR_WORDS);
-        let to = last.saturating_add(NEAR_WORDS).min(self.words.len());
+        let to = last.saturating_add(NEAR_WORDS).min(self.reading.words.len());
         match side {
             pack::Side::Before => from..first,
             pack::Side::After => last..to,
@@ -87,23 +91,32 @@ impl<'v> Surroundings<'v> {
 
     /// The text of some words, with what stands between them and directly around them.
     fn bytes_of(self, window: &Range<usize>) -> &'v str {
-        let before = window.start.checked_sub(1).and_then(|idx| self.words.get(idx));
+        let before = window.start.checked_sub(1).and_then(|idx| self.reading.words.get(idx));
         let start = before.map_or_else(
-            || self.words.get(window.start).map_or(0, |word| word.start.saturating_sub(4)),
+            || self.reading.words.get(window.start).map_or(0, |word| word.start.saturating_sub(4)),
             |word| word.end,
         );
-        let end = self.words.get(window.end).map_or(self.text.len(), |word| word.start as usize);
-        let start = floor(self.text, start as usize);
-        self.text.get(start..end).unwrap_or("")
+        let end =
+            self.reading.words.get(window.end).map_or(self.reading.text.len(), |word| word.start as usize);
+        let start = floor(self.reading.text, start as usize);
+        self.reading.text.get(start..end).unwrap_or("")
     }
 
     /// Whether quotation marks stand around the match, on its own line.
     fn is_quoted(self) -> bool {
         const REACH_BYTES: usize = 96;
         let (start, end) = (self.span.start as usize, self.span.end as usize);
-        let before = self.text.get(floor(self.text, start.saturating_sub(REACH_BYTES))..start).unwrap_or("");
+        let before = self
+            .reading
+            .text
+            .get(floor(self.reading.text, start.saturating_sub(REACH_BYTES))..start)
+            .unwrap_or("");
         let before = before.rsplit('\n').next().unwrap_or("");
-        let after = self.text.get(end..floor(self.text, end.saturating_add(REACH_BYTES))).unwrap_or("");
+        let after = self
+            .reading
+            .text
+            .get(end..floor(self.reading.text, end.saturating_add(REACH_BYTES)))
+            .unwrap_or("");
         let after = after.split('\n').next().unwrap_or("");
         QUOTES.iter().any(|(open, close)| {
             let Some(opened) = before.rfind(*open) else { return false };

@@ -1,17 +1,16 @@
 //! The rules of all packs behind one literal pass.
 //!
-//! One automaton over the anchors of every pattern reads the view once; only where an anchor stands, as a word of its
-//! own, are the words around it compared ([`phrase`](super::phrase)). The automaton is built once per VM and shared
-//! by every policy that is loaded in it.
+//! An index over the anchors of every pattern reads the view once ([`index`](super::index)); only where an anchor stands
+//! are the words around it compared ([`phrase`](super::phrase)). All of it is built once per VM and shared by every policy
+//! that is loaded in it.
 
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     string::{String, ToString},
     vec::Vec,
 };
 use core::fmt;
 
-use aho_corasick::{Anchored, MatchKind, automaton::Automaton, dfa::DFA};
 use sentinel_model::{
     ChannelSet, Pack,
     pack::{self, PackError, Rule},
@@ -19,15 +18,16 @@ use sentinel_model::{
 };
 
 use super::{
-    ContextInfo, Contexts, Detector, Hits, RuleIdx, RuleInfo,
+    Budget, ContextInfo, Contexts, Detector, Hits, RuleIdx, RuleInfo,
+    index::{Anchor, Index},
     near::{Context, Near, Surroundings},
-    phrase::{Matcher, Place},
+    phrase::{Lexicon, LexiconBuilder, Matcher, Place, Reading},
 };
 use crate::{
     event::PackId,
     hash,
     span::Span,
-    text::{View, Vocabulary, is_inside_word, may_be_word},
+    text::{View, Vocabulary},
 };
 
 /// What stands in quotation marks is more often spoken of than meant.
@@ -40,11 +40,10 @@ const HITS_PER_RULE_MAX: usize = 4;
 #[derive(Debug)]
 pub struct PatternSet {
     rules: Vec<CompiledRule>,
-    automaton: DFA,
-    /// For each literal of the automaton, the places where patterns use it.
-    uses: Vec<Vec<Use>>,
-    /// Which literals are patterns by themselves.
-    letters: Vec<bool>,
+    index: Index,
+    /// What the anchors of the index lead to.
+    uses: Vec<Use>,
+    lexicon: Lexicon,
     packs: Vec<PackId>,
     contexts: Vec<Context>,
     context_infos: Vec<ContextInfo>,
@@ -76,15 +75,6 @@ struct Use {
     place: Place,
 }
 
-/// An anchor that stands in the view.
-#[derive(Clone, Copy, Debug)]
-struct Anchor {
-    literal: u32,
-    span: Span,
-    /// Nothing word-like stands directly before it.
-    begins_word: bool,
-}
-
 #[derive(Debug)]
 pub struct CompileError(String);
 
@@ -110,8 +100,9 @@ impl PatternSet {
 
     pub fn compile(packs: &[Pack]) -> Result<Self, CompileError> {
         pack::check(packs)?;
-        let mut literals: BTreeMap<String, Vec<Use>> = BTreeMap::new();
-        let mut rules = Vec::new();
+        let mut builder = Builder::default();
+        let rules = packs.iter().flat_map(|pack| &pack.rules);
+        let rules = rules.map(|rule| builder.rule(rule)).collect::<Result<Vec<_>, _>>()?;
         let (mut words, mut stems) = (BTreeSet::new(), BTreeSet::new());
         for word in packs.iter().flat_map(|pack| &pack.rules).flat_map(words_of) {
             if word.prefix {
@@ -120,25 +111,6 @@ impl PatternSet {
                 words.insert(word.text)
             };
         }
-        for rule in packs.iter().flat_map(|pack| &pack.rules) {
-            let rule_idx = rules.len() as u16;
-            rules.push(compile_rule(rule, |literal, pattern, place| {
-                literals.entry(literal).or_default().push(Use { rule: rule_idx, pattern, place });
-            })?);
-        }
-        let automaton = DFA::builder()
-            .match_kind(MatchKind::Standard)
-            .build(literals.keys())
-            .map_err(|e| CompileError(alloc::format!("literal pass: {e}")))?;
-        let is_letters = |at: &Use| {
-            let rule: Option<&CompiledRule> = rules.get(usize::from(at.rule));
-            matches!(
-                rule.and_then(|rule| rule.patterns.get(usize::from(at.pattern))),
-                Some(Pattern::Literal { .. })
-            )
-        };
-        let letters = literals.values().map(|uses| uses.iter().any(is_letters)).collect();
-        let uses = literals.into_values().collect();
         let sources = || packs.iter().flat_map(|pack| &pack.contexts);
         let quoted = ContextInfo { id: QUOTED.into(), factor: QUOTED_FACTOR };
         let context_infos = sources()
@@ -146,10 +118,13 @@ impl PatternSet {
             .chain([quoted])
             .collect();
         let contexts = sources()
-            .map(|context| Ok(Context { side: context.side, any: compile_near(&context.any, &context.id)? }))
+            .map(|context| Ok(Context { side: context.side, any: builder.near(&context.any, &context.id)? }))
             .collect::<Result<_, CompileError>>()?;
         let packs = packs.iter().map(pack_id).collect();
-        Ok(Self { rules, automaton, uses, letters, packs, contexts, context_infos, words, stems })
+        let Builder { mut index, uses, lexicon } = builder;
+        index.build();
+        let lexicon = lexicon.finish();
+        Ok(Self { rules, index, uses, lexicon, packs, contexts, context_infos, words, stems })
     }
 
     pub fn packs(&self) -> &[PackId] {
@@ -162,7 +137,7 @@ impl PatternSet {
 
     /// Bytes that the compiled tables take.
     pub fn memory_bytes(&self) -> usize {
-        self.automaton.memory_usage()
+        self.index.memory_bytes() + self.lexicon.memory_bytes()
     }
 
     pub(crate) fn context_infos(&self) -> Vec<ContextInfo> {
@@ -200,43 +175,23 @@ fn words_of(rule: &Rule) -> Vec<Word> {
 
 impl Detector for PatternSet {
     fn detect(&self, view: &mut View, hits: &mut Hits) {
-        let mut anchors = Vec::new();
-        self.find_anchors(view.text().as_bytes(), &mut anchors, hits);
-        if anchors.is_empty() {
-            return;
-        }
+        let anchors = self.index.find(view.text(), &mut hits.budget);
         let mut found: Vec<Found> = Vec::new();
         for anchor in anchors {
-            let (text, words) = view.words_around(anchor.span.start as usize);
-            for at in self.uses.get(anchor.literal as usize).map_or(&[][..], Vec::as_slice) {
-                let Some(rule) = self.rules.get(usize::from(at.rule)) else { continue };
-                let rule_idx = RuleIdx(at.rule);
-                let n_found = found.iter().filter(|found| found.rule == rule_idx).count();
-                if !rule.channels.contains(hits.channel()) || n_found == HITS_PER_RULE_MAX {
-                    continue;
-                }
-                let span = match rule.patterns.get(usize::from(at.pattern)) {
-                    Some(Pattern::Literal { begins_line }) => {
-                        (!begins_line || begins_line_at(text, anchor.span.start)).then_some(anchor.span)
-                    }
-                    Some(Pattern::Words(matcher)) if anchor.begins_word => {
-                        matcher.find(at.place, text, words, anchor.span.start, &mut hits.budget)
-                    }
-                    _ => None,
-                };
-                if let Some(span) = span {
-                    let around = Surroundings { text, words, span };
-                    let budget = &mut hits.budget;
-                    if (rule.with.is_empty() || around.hold(&rule.with, pack::Side::Around, budget))
-                        && !around.hold(&rule.unless, pack::Side::Around, budget)
-                    {
-                        let contexts = around.contexts(&self.contexts, budget);
-                        note(&mut found, Found { rule: rule_idx, span, contexts });
-                    }
-                }
-                if hits.budget.is_spent() {
-                    return;
-                }
+            let Some(at) = self.uses.get(anchor.user as usize) else { continue };
+            let Some(rule) = self.rules.get(usize::from(at.rule)) else { continue };
+            let rule_idx = RuleIdx(at.rule);
+            let n_found = found.iter().filter(|found| found.rule == rule_idx).count();
+            if !rule.channels.contains(hits.channel()) || n_found == HITS_PER_RULE_MAX {
+                continue;
+            }
+            let (text, words) = view.words_around(anchor.start as usize);
+            let reading = Reading { lexicon: &self.lexicon, text, words };
+            if let Some(new) = self.judge(rule, *at, anchor, reading, &mut hits.budget) {
+                note(&mut found, Found { rule: rule_idx, ..new });
+            }
+            if hits.budget.is_spent() {
+                return;
             }
         }
         for Found { rule, span, contexts } in found {
@@ -247,41 +202,33 @@ impl Detector for PatternSet {
 }
 
 impl PatternSet {
-    /// Whether a literal leads to patterns that are matched letter by letter, inside of words as well.
-    fn is_literal(&self, literal: usize) -> bool {
-        self.letters.get(literal).copied().unwrap_or(false)
-    }
-
-    /// The literal pass: one table look-up per byte, whatever the text.
-    fn find_anchors(&self, text: &[u8], anchors: &mut Vec<Anchor>, hits: &mut Hits) {
-        let Ok(mut state) = self.automaton.start_state(Anchored::No) else { return };
-        for (at, &byte) in text.iter().enumerate() {
-            state = self.automaton.next_state(Anchored::No, state, byte);
-            if !self.automaton.is_special(state) || !self.automaton.is_match(state) {
-                continue;
+    /// Whether a pattern matches around its anchor, and what else its rule asks for.
+    fn judge(
+        &self,
+        rule: &CompiledRule,
+        at: Use,
+        anchor: Anchor,
+        reading: Reading<'_>,
+        budget: &mut Budget,
+    ) -> Option<Found> {
+        let span = match rule.patterns.get(usize::from(at.pattern))? {
+            Pattern::Literal { begins_line }
+                if *begins_line && !begins_line_at(reading.text, anchor.start) =>
+            {
+                return None;
             }
-            for idx in 0..self.automaton.match_len(state) {
-                let pattern = self.automaton.match_pattern(state, idx);
-                let start = (at + 1).saturating_sub(self.automaton.pattern_len(pattern));
-                let before = start.checked_sub(1).and_then(|before| text.get(before));
-                // After a byte of a longer character only the words can tell.
-                let begins_word = match before {
-                    Some(b'\'') => !is_inside_word(text, start - 1),
-                    Some(b) => !may_be_word(*b) || !b.is_ascii(),
-                    None => true,
-                };
-                if begins_word || self.is_literal(pattern.as_usize()) {
-                    anchors.push(Anchor {
-                        literal: pattern.as_u32(),
-                        span: Span::new(start, at + 1),
-                        begins_word,
-                    });
-                }
-                if !hits.budget.spend(1) {
-                    return;
-                }
-            }
+            Pattern::Literal { .. } => Span { start: anchor.start, end: anchor.end },
+            Pattern::Words(matcher) => matcher.find(at.place, reading, anchor.start, budget)?,
+        };
+        let around = Surroundings { reading, span };
+        if !rule.with.is_empty() && !around.hold(&rule.with, pack::Side::Around, budget) {
+            return None;
         }
+        if around.hold(&rule.unless, pack::Side::Around, budget) {
+            return None;
+        }
+        let contexts = around.contexts(&self.contexts, budget);
+        Some(Found { rule: RuleIdx(at.rule), span, contexts })
     }
 }
 
@@ -314,52 +261,74 @@ fn begins_line_at(text: &str, at: u32) -> bool {
     first.or_else(|| back.next()).is_none_or(|byte| *byte == b'\n')
 }
 
-/// Phrases that are looked for around matches.
-fn compile_near(sources: &[String], id: &str) -> Result<Vec<Near>, CompileError> {
-    let near = |source: &String| match Phrase::parse(source) {
-        Ok(phrase) => Ok(Near::new(&phrase)),
-        Err(e) => Err(CompileError(alloc::format!("{id}: {e}"))),
-    };
-    sources.iter().map(near).collect()
+/// The parts of a set while its rules are compiled.
+#[derive(Debug, Default)]
+struct Builder {
+    index: Index,
+    uses: Vec<Use>,
+    lexicon: LexiconBuilder,
 }
 
-/// Compiles one rule; `on_anchor` gets every literal that leads to one of its patterns.
-fn compile_rule(
-    rule: &Rule,
-    mut on_anchor: impl FnMut(String, u16, Place),
-) -> Result<CompiledRule, CompileError> {
-    let mut patterns = Vec::new();
-    for source in &rule.any {
-        let phrase =
-            Phrase::parse(source).map_err(|e| CompileError(alloc::format!("rule {}: {e}", rule.id)))?;
-        let pattern_idx = patterns.len() as u16;
-        patterns.push(match phrase {
-            Phrase::Literal(Literal { text, begins_line }) => {
-                on_anchor(text, pattern_idx, Place::default());
-                Pattern::Literal { begins_line }
-            }
-            Phrase::Words(words) => {
-                let matcher = Matcher::new(&words);
-                matcher
-                    .anchors(&words)
-                    .for_each(|(literal, place)| on_anchor(literal.into(), pattern_idx, place));
-                Pattern::Words(matcher)
-            }
-        });
+impl Builder {
+    fn rule(&mut self, rule: &Rule) -> Result<CompiledRule, CompileError> {
+        let rule_idx = self.n_rules();
+        let mut patterns = Vec::new();
+        for (pattern, source) in rule.any.iter().enumerate() {
+            let at = Use { rule: rule_idx, pattern: pattern as u16, place: Place::default() };
+            patterns.push(match parse(source, &rule.id)? {
+                Phrase::Literal(Literal { text, begins_line }) => {
+                    let user = self.user(at);
+                    if !self.index.add_literal(&text, user) {
+                        return Err(CompileError(alloc::format!(
+                            "{}: the literal {text:?} needs a sign such as < or [; write words without quotes",
+                            rule.id
+                        )));
+                    }
+                    Pattern::Literal { begins_line }
+                }
+                Phrase::Words(words) => {
+                    let matcher = Matcher::new(&words, &mut self.lexicon);
+                    for (word, place) in matcher.anchors(&words) {
+                        let user = self.user(Use { place, ..at });
+                        self.index.add_word(&word.text, word.prefix, user);
+                    }
+                    Pattern::Words(matcher)
+                }
+            });
+        }
+        Ok(CompiledRule {
+            info: RuleInfo {
+                id: rule.id.clone(),
+                version: rule.version,
+                family: rule.family,
+                level: rule.level,
+                score: rule.score,
+            },
+            channels: rule.channels.iter().copied().collect(),
+            patterns,
+            with: self.near(&rule.with, &rule.id)?,
+            unless: self.near(&rule.unless, &rule.id)?,
+        })
     }
-    Ok(CompiledRule {
-        info: RuleInfo {
-            id: rule.id.clone(),
-            version: rule.version,
-            family: rule.family,
-            level: rule.level,
-            score: rule.score,
-        },
-        channels: rule.channels.iter().copied().collect(),
-        patterns,
-        with: compile_near(&rule.with, &rule.id)?,
-        unless: compile_near(&rule.unless, &rule.id)?,
-    })
+
+    /// Every rule has at least one use, in the order of the rules.
+    fn n_rules(&self) -> u16 {
+        self.uses.last().map_or(0, |last| last.rule + 1)
+    }
+
+    fn user(&mut self, at: Use) -> u32 {
+        self.uses.push(at);
+        (self.uses.len() - 1) as u32
+    }
+
+    /// Phrases that are looked for around matches.
+    fn near(&mut self, sources: &[String], id: &str) -> Result<Vec<Near>, CompileError> {
+        sources.iter().map(|source| Ok(Near::new(&parse(source, id)?, &mut self.lexicon))).collect()
+    }
+}
+
+fn parse(source: &str, id: &str) -> Result<Phrase, CompileError> {
+    Phrase::parse(source).map_err(|e| CompileError(alloc::format!("{id}: {e}")))
 }
 
 fn pack_id(pack: &Pack) -> PackId {

@@ -3,7 +3,7 @@
 //! Nothing backtracks: the words that a phrase may have reached are a set of bits, moved on step by step, so one
 //! anchor costs at most steps × (gap + 1) × alternatives comparisons, whatever the text.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::ops::Range;
 
 use sentinel_model::phrase::{self, Words};
@@ -14,19 +14,41 @@ use crate::{span::Span, text::Word};
 /// A phrase reaches at most this many words to each side of its anchor.
 const REACH_WORDS: usize = 63;
 
+/// The words of all phrases, each of them once.
+#[derive(Debug, Default)]
+pub(super) struct Lexicon {
+    words: Vec<Pattern>,
+    /// Alternatives are ranges of this: indices into `words`.
+    rows: Vec<u16>,
+}
+
+/// Which words a lexicon has, while it is made.
+#[derive(Debug, Default)]
+pub(super) struct LexiconBuilder {
+    lexicon: Lexicon,
+    known: BTreeMap<(String, bool), u16>,
+}
+
 #[derive(Debug)]
 pub(super) struct Matcher {
-    steps: Vec<Step>,
+    steps: Box<[Step]>,
     anchor: usize,
 }
 
 #[derive(Debug)]
 struct Step {
     gap: u8,
-    alternatives: Vec<Vec<Pattern>>,
+    alternatives: Box<[Alternative]>,
 }
 
-/// One word of a phrase.
+/// A few words in a row: a range of [`Lexicon::rows`].
+#[derive(Clone, Copy, Debug)]
+struct Alternative {
+    first: u32,
+    len: u8,
+}
+
+/// One word of phrases.
 #[derive(Debug)]
 struct Pattern {
     head: u64,
@@ -45,25 +67,60 @@ pub(super) struct Place {
     word: u16,
 }
 
+/// A text as matchers see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading<'t> {
+    pub(super) lexicon: &'t Lexicon,
+    pub(super) text: &'t str,
+    pub(super) words: &'t [Word],
+}
+
+impl LexiconBuilder {
+    pub(super) fn finish(self) -> Lexicon {
+        self.lexicon
+    }
+
+    fn row(&mut self, words: &[phrase::Word]) -> Alternative {
+        let first = self.lexicon.rows.len() as u32;
+        for word in words {
+            let idx = *self.known.entry((word.text.clone(), word.prefix)).or_insert_with(|| {
+                self.lexicon.words.push(Pattern::new(word));
+                (self.lexicon.words.len() - 1) as u16
+            });
+            self.lexicon.rows.push(idx);
+        }
+        Alternative { first, len: words.len() as u8 }
+    }
+}
+
+impl Lexicon {
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.words.len() * size_of::<Pattern>() + self.rows.len() * size_of::<u16>()
+    }
+
+    fn row(&self, row: Alternative) -> impl Iterator<Item = &Pattern> {
+        let first = row.first as usize;
+        let rows = self.rows.get(first..first + usize::from(row.len)).unwrap_or_default();
+        rows.iter().filter_map(|idx| self.words.get(usize::from(*idx)))
+    }
+}
+
 impl Matcher {
-    pub(super) fn new(words: &Words) -> Self {
-        let step = |step: &phrase::Step| Step {
+    pub(super) fn new(words: &Words, lexicon: &mut LexiconBuilder) -> Self {
+        let mut step = |step: &phrase::Step| Step {
             gap: step.gap,
-            alternatives: step
-                .alternatives
-                .iter()
-                .map(|alternative| alternative.words.iter().map(Pattern::new).collect())
-                .collect(),
+            alternatives: step.alternatives.iter().map(|row| lexicon.row(&row.words)).collect(),
         };
-        Self { steps: words.steps.iter().map(step).collect(), anchor: words.anchor }
+        Self { steps: words.steps.iter().map(&mut step).collect(), anchor: words.anchor }
     }
 
     /// The literals that lead to this phrase.
-    pub(super) fn anchors<'w>(&self, words: &'w Words) -> impl Iterator<Item = (&'w str, Place)> {
+    pub(super) fn anchors<'w>(&self, words: &'w Words) -> impl Iterator<Item = (&'w phrase::Word, Place)> {
         let alternatives = words.steps.get(self.anchor).map_or(&[][..], |step| &step.alternatives);
-        alternatives.iter().enumerate().map(|(idx, alternative)| {
-            let (word, text) = alternative.anchor();
-            (text, Place { alternative: idx as u16, word: word as u16 })
+        alternatives.iter().enumerate().filter_map(|(idx, alternative)| {
+            let word = alternative.anchor();
+            let place = Place { alternative: idx as u16, word: word as u16 };
+            Some((alternative.words.get(word)?, place))
         })
     }
 
@@ -71,50 +128,41 @@ impl Matcher {
     pub(super) fn find(
         &self,
         place: Place,
-        text: &str,
-        words: &[Word],
+        reading: Reading<'_>,
         at: u32,
         budget: &mut Budget,
     ) -> Option<Span> {
+        let words = reading.words;
         let idx = words.binary_search_by_key(&at, |word| word.start).ok()?;
         let step = self.steps.get(self.anchor)?;
         let alternative = step.alternatives.get(usize::from(place.alternative))?;
         let first = idx.checked_sub(usize::from(place.word))?;
-        let found = Around { matcher: self, text, words, budget }.whole(alternative, first)?;
+        let found = Around { matcher: self, reading, budget }.whole(*alternative, first)?;
         Some(Span { start: words.get(found.start)?.start, end: words.get(found.end.checked_sub(1)?)?.end })
     }
 
-    /// Whether the phrase stands among some of the words, as a whole.
-    pub(super) fn occurs(
-        &self,
-        window: Range<usize>,
-        text: &str,
-        words: &[Word],
-        budget: &mut Budget,
-    ) -> bool {
-        let words = words.get(window).unwrap_or_default();
+    /// Whether the phrase stands among the words, as a whole.
+    pub(super) fn occurs(&self, reading: Reading<'_>, budget: &mut Budget) -> bool {
         let Some(step) = self.steps.get(self.anchor) else { return false };
-        let mut around = Around { matcher: self, text, words, budget };
-        (0..words.len()).any(|first| {
-            step.alternatives.iter().any(|alternative| around.whole(alternative, first).is_some())
-        })
+        let mut around = Around { matcher: self, reading, budget };
+        (0..reading.words.len())
+            .any(|first| step.alternatives.iter().any(|row| around.whole(*row, first).is_some()))
     }
 }
 
 struct Around<'a> {
     matcher: &'a Matcher,
-    text: &'a str,
-    words: &'a [Word],
+    reading: Reading<'a>,
     budget: &'a mut Budget,
 }
 
 impl Around<'_> {
     /// The words of a match whose anchor step begins at the word `first` with this alternative.
-    fn whole(&mut self, anchor: &[Pattern], first: usize) -> Option<Range<usize>> {
+    fn whole(&mut self, anchor: Alternative, first: usize) -> Option<Range<usize>> {
         if !self.alternative_at(anchor, first) {
             return None;
         }
-        let end = self.forward(first + anchor.len())?;
+        let end = self.forward(first + usize::from(anchor.len))?;
         let start = self.backward(first)?;
         Some(start..end)
     }
@@ -127,8 +175,8 @@ impl Around<'_> {
             let mut next = 0_u64;
             for offset in candidates(reached, step.gap) {
                 for alternative in &step.alternatives {
-                    let end = offset + alternative.len();
-                    if end <= REACH_WORDS && self.alternative_at(alternative, origin + offset) {
+                    let end = offset + usize::from(alternative.len);
+                    if end <= REACH_WORDS && self.alternative_at(*alternative, origin + offset) {
                         next |= 1 << end;
                     }
                 }
@@ -149,9 +197,9 @@ impl Around<'_> {
             let mut next = 0_u64;
             for offset in candidates(reached, gap) {
                 for alternative in &self.matcher.steps.get(idx)?.alternatives {
-                    let back = offset + alternative.len();
+                    let back = offset + usize::from(alternative.len);
                     let start = origin.checked_sub(back).filter(|_| back <= REACH_WORDS);
-                    if start.is_some_and(|start| self.alternative_at(alternative, start)) {
+                    if start.is_some_and(|start| self.alternative_at(*alternative, start)) {
                         next |= 1 << back;
                     }
                 }
@@ -164,11 +212,12 @@ impl Around<'_> {
         origin.checked_sub(reached.trailing_zeros() as usize)
     }
 
-    fn alternative_at(&mut self, alternative: &[Pattern], first: usize) -> bool {
+    fn alternative_at(&mut self, row: Alternative, first: usize) -> bool {
+        let Reading { lexicon, text, words } = self.reading;
+        let words = words.get(first..).unwrap_or_default();
         self.budget.spend(1)
-            && alternative.iter().enumerate().all(|(offset, pattern)| {
-                self.words.get(first + offset).is_some_and(|word| pattern.matches(*word, self.text))
-            })
+            && words.len() >= usize::from(row.len)
+            && lexicon.row(row).zip(words).all(|(pattern, word)| pattern.matches(*word, text))
     }
 }
 

@@ -63,14 +63,9 @@ fn class(byte: u8) -> Class {
     CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Gap)
 }
 
-/// Whether a byte may stand in a word: certainly if it is ASCII, perhaps if it belongs to a longer character.
-pub(crate) fn may_be_word(byte: u8) -> bool {
-    class(byte) != Class::Gap
-}
-
 /// Finds the words that begin in `from..to` of a text, in order; the last one is read to its end. Answers where that
 /// was, so that the next call can go on from there.
-pub(super) fn find_words(text: &str, from: usize, to: usize, words: &mut Vec<Word>) -> usize {
+pub(crate) fn find_words(text: &str, from: usize, to: usize, words: &mut Vec<Word>) -> usize {
     let bytes = text.as_bytes();
     let mut at = from;
     while at < bytes.len() {
@@ -114,7 +109,7 @@ fn word(bytes: &[u8], start: usize, end: usize) -> Word {
 }
 
 /// Whether an apostrophe stands between letters, as in `don't`, and not around words.
-pub(crate) fn is_inside_word(text: &[u8], at: usize) -> bool {
+fn is_inside_word(text: &[u8], at: usize) -> bool {
     let is_letter = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b >= 0x80);
     is_letter(at.checked_sub(1).and_then(|before| text.get(before))) && is_letter(text.get(at + 1))
 }

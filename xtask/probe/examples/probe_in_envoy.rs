@@ -6,7 +6,7 @@ use proxy_wasm::{
     traits::{Context, RootContext},
     types::LogLevel,
 };
-use sentinel_probe::{measure, to_line};
+use sentinel_probe::measure;
 
 struct Probe;
 
@@ -14,7 +14,8 @@ impl Context for Probe {}
 
 impl RootContext for Probe {
     fn on_configure(&mut self, _: usize) -> bool {
-        hostcalls::log(LogLevel::Warn, &to_line(&measure())).is_ok()
+        let what = self.get_plugin_configuration().unwrap_or_default();
+        hostcalls::log(LogLevel::Warn, &measure(&String::from_utf8_lossy(&what))).is_ok()
     }
 }
 

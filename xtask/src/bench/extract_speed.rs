@@ -1,28 +1,17 @@
 //! Reading bodies without judging them, natively and in Envoy's V8, beside `serde_json` on the same bodies. The probe
 //! measures from inside and interleaves the readers; here its two builds take turns.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use anyhow::Result;
+use sentinel_probe::extract::{ROUNDS, Row};
 
-use anyhow::{Context, Result, ensure};
-use sentinel_harness::{
-    bootstrap::{Bootstrap, WasmFilter},
-    envoy,
-};
-use sentinel_probe::{ROUNDS, Row, from_line};
-
-use super::median;
-use crate::build::{self, target_dir};
+use super::{median, probe::Probe};
 
 pub(super) fn run(passes: usize) -> Result<()> {
-    let program = native_program()?;
-    let module = module()?;
+    let probe = Probe::build("extract")?;
     let (mut native, mut v8) = (Vec::new(), Vec::new());
     for _ in 0..passes.max(1) {
-        native.push(natively(&program)?);
-        v8.push(in_envoy(&module)?);
+        native.push(probe.natively()?);
+        v8.push(probe.in_envoy()?);
     }
     println!("MB/s, medians of {ROUNDS} rounds, {} times each in turns; ratios to `Value`", passes.max(1));
     println!(
@@ -44,32 +33,6 @@ pub(super) fn run(passes: usize) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn native_program() -> Result<PathBuf> {
-    build::cargo(&["build", "--package", "sentinel-probe", "--release"])?;
-    Ok(target_dir().join("release/sentinel-probe"))
-}
-
-/// Built as the filter is.
-fn module() -> Result<PathBuf> {
-    let example = ["--example", "probe_in_envoy", "--profile", "wasm"];
-    let package = ["build", "--package", "sentinel-probe", "--target", build::WASM_TARGET];
-    build::cargo(&[&package[..], &example].concat())?;
-    Ok(target_dir().join(build::WASM_TARGET).join("wasm/examples/probe_in_envoy.wasm"))
-}
-
-fn natively(program: &Path) -> Result<Vec<Row>> {
-    let output = Command::new(program).output().with_context(|| program.display().to_string())?;
-    from_line(&String::from_utf8_lossy(&output.stdout)).context("the probe said nothing")
-}
-
-/// Envoy configures its filters when it validates a bootstrap, and no more than that is needed.
-fn in_envoy(module: &Path) -> Result<Vec<Row>> {
-    let nowhere = ([127, 0, 0, 1], 9).into();
-    let report = envoy::validate(&Bootstrap::new(nowhere, Some(WasmFilter::new(module, ""))))?;
-    ensure!(report.ok, "Envoy: {}", report.stderr);
-    report.stderr.lines().find_map(from_line).context("no line of the probe in Envoy's log")
 }
 
 /// Row by row over all passes.
