@@ -6,10 +6,10 @@ pub mod judge;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// What is measured, by name.
+/// What is measured, by name: `extract`, `judge`, or `judge:` with part of the name of a body.
 pub fn measure(what: &str) -> String {
-    match what {
-        "judge" => to_line(&judge::measure()),
+    match what.split_once(':').unwrap_or((what, "")) {
+        ("judge", only) => to_line(&judge::measure(only)),
         _ => to_line(&extract::measure()),
     }
 }
