@@ -1,11 +1,11 @@
 //! From hits and gaps to one decision.
 //!
 //! Risk: the scores of the attack findings of one channel are combined as independent evidence,
-//! `1 - Π(1 - score)`, strongest first, and the riskiest channel counts. Every finding records by how much it
-//! moved its channel. Only plain arithmetic is used, so a score is the same to the last bit on every target.
+//! `1 - Π(1 - score)`, each rule once, strongest first, and the riskiest channel counts. Every finding records by how much
+//! it moved its channel. Only plain arithmetic is used, so a score is the same to the last bit on every target.
 //! Then policy: thresholds, rule actions and gap actions each name an action, and the strictest wins.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 
 use sentinel_model::Channel;
 
@@ -67,18 +67,13 @@ pub(crate) fn decide(
     used.sort_by(|a, b| {
         b.score.total_cmp(&a.score).then(a.hit.span.cmp(&b.hit.span)).then(a.rule.id.cmp(&b.rule.id))
     });
-    let mut calm = [1.0_f32; Channel::ALL.len()];
+    let mut risks = Risks::new(catalog);
     for (idx, used) in used.iter().enumerate() {
         let Used { hit, rule, score, action } = used;
         let mut moved = 0.0;
         match action {
             RuleAction::Off | RuleAction::Monitor => {}
-            RuleAction::Score if rule.family.raises_risk() => {
-                if let Some(calm) = calm.get_mut(hit.channel as usize) {
-                    moved = *calm * score;
-                    *calm -= moved;
-                }
-            }
+            RuleAction::Score if rule.family.raises_risk() => moved = risks.add(hit, *score),
             RuleAction::Score | RuleAction::Tag => wanted = wanted.max(Action::Tag),
             RuleAction::Mask => {
                 wanted = wanted.max(Action::Mask);
@@ -97,7 +92,7 @@ pub(crate) fn decide(
         }
     }
     for channel in Channel::ALL {
-        let risk = 1.0 - calm.get(channel as usize).copied().unwrap_or(1.0);
+        let risk = risks.of(channel);
         let thresholds = profile.thresholds(channel);
         decision.score = decision.score.max(risk);
         if risk >= thresholds.block {
@@ -115,15 +110,43 @@ pub(crate) fn decide(
     decision
 }
 
-/// The risk that attack findings of one channel come to: independent evidence, strongest first, as in a decision.
+/// The risk of each channel, from findings that come strongest first.
+struct Risks {
+    risks: [f32; Channel::ALL.len()],
+    /// By rule, a bit for each channel that it has moved: what stands there twice is no more certain for it.
+    moved: Vec<u16>,
+}
+
+impl Risks {
+    fn new(catalog: &Catalog) -> Self {
+        Self { risks: [0.0; Channel::ALL.len()], moved: vec![0; catalog.rules.len()] }
+    }
+
+    /// Answers by how much the finding moved its channel.
+    fn add(&mut self, hit: &Hit, score: f32) -> f32 {
+        let bit = 1 << hit.channel as u16;
+        let Some(channels) =
+            self.moved.get_mut(usize::from(hit.rule.0)).filter(|channels| **channels & bit == 0)
+        else {
+            return 0.0;
+        };
+        *channels |= bit;
+        let Some(risk) = self.risks.get_mut(hit.channel as usize) else { return 0.0 };
+        let moved = (1.0 - *risk) * score;
+        *risk += moved;
+        moved
+    }
+
+    fn of(&self, channel: Channel) -> f32 {
+        self.risks.get(channel as usize).copied().unwrap_or(0.0)
+    }
+}
+
+/// The risk that scores of different rules on one channel come to, as in a decision.
 pub fn risk_of(scores: impl Iterator<Item = f32>) -> f32 {
     let mut scores: Vec<f32> = scores.collect();
     scores.sort_by(|a, b| b.total_cmp(a));
-    let mut calm = 1.0;
-    for score in scores {
-        calm -= calm * score;
-    }
-    1.0 - calm
+    scores.into_iter().fold(0.0, |risk, score| risk + (1.0 - risk) * score)
 }
 
 /// Enough of one rule to see where it hits, without hiding the others.

@@ -7,7 +7,7 @@ mod search;
 mod view;
 mod words;
 
-pub(crate) use blocks::{Run, Visitor, visit};
+pub(crate) use blocks::{Run, Visitor, Walk};
 pub(crate) use disguise::{Vocabulary, uncover};
 pub(crate) use search::{Eight, find};
 pub(crate) use view::{Layers, View};

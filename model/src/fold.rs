@@ -18,6 +18,10 @@ pub enum Folded {
 
 /// What a character stands for in ASCII, in lower case, whatever its accents and its style.
 pub fn to_ascii(c: char) -> Option<Folded> {
+    // The apostrophe of typography stands in words like the plain one.
+    if matches!(c, '\u{2018}' | '\u{2019}' | '\u{2bc}') {
+        return Some(Folded::One(b'\''));
+    }
     // Greek to Georgian, and most of the east: nothing there is ASCII in another dress.
     if matches!(c, '\0'..='\u{7f}' | '\u{370}'..='\u{1cff}' | '\u{3400}'..='\u{faff}') {
         return None;
@@ -36,6 +40,21 @@ pub fn looks_like(c: char) -> Option<u8> {
     LOOKALIKES.get(idx).map(|(_, ascii)| *ascii)
 }
 
+/// A letter in lower case, or what Unicode makes of it. What most texts are made of needs no look into tables.
+pub fn lower(c: char) -> impl Iterator<Item = char> {
+    let simple = match c {
+        '\u{430}'..='\u{44f}'
+        | '\u{5d0}'..='\u{64a}'
+        | '\u{900}'..='\u{97f}'
+        | '\u{3040}'..='\u{9fff}'
+        | '\u{ac00}'..='\u{d7a3}' => Some(c),
+        '\u{410}'..='\u{42f}' => char::from_u32(c as u32 + 0x20),
+        _ => None,
+    };
+    let table = simple.is_none().then(|| c.to_lowercase());
+    simple.into_iter().chain(table.into_iter().flatten())
+}
+
 /// A word as the folded view has it.
 pub fn fold_word(word: &str) -> String {
     let mut out = String::with_capacity(word.len());
@@ -43,7 +62,7 @@ pub fn fold_word(word: &str) -> String {
         match to_ascii(c) {
             Some(Folded::One(byte)) => out.push(char::from(byte)),
             Some(Folded::Many(text)) => out.push_str(text),
-            None => out.extend(c.to_lowercase()),
+            None => out.extend(lower(c)),
         }
     }
     out
@@ -128,6 +147,12 @@ static LOOKALIKES: [(char, u8); 67] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_are_in_lower_case() {
+        let wrong = (char::MIN..=char::MAX).find(|c| !lower(*c).eq(c.to_lowercase()));
+        assert_eq!(wrong, None);
+    }
 
     #[test]
     fn lookalikes_are_in_order() {

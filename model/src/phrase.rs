@@ -138,7 +138,16 @@ impl Step {
 
 /// Letters and digits of any script, and the marks that stand inside words.
 pub fn is_word_char(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '\'' || joins_letters(c)
+    is_common_letter(c) || c.is_alphanumeric() || c == '_' || c == '\'' || joins_letters(c)
+}
+
+/// Stretches of nothing but letters that most texts beyond ASCII are made of: a look into Unicode's tables costs ten times
+/// as much.
+const fn is_common_letter(c: char) -> bool {
+    matches!(c, '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2af}' | '\u{391}'..='\u{3a1}'
+        | '\u{3a3}'..='\u{3ff}' | '\u{400}'..='\u{481}' | '\u{48a}'..='\u{52f}' | '\u{5d0}'..='\u{5ea}'
+        | '\u{620}'..='\u{64a}' | '\u{904}'..='\u{939}' | '\u{ac00}'..='\u{d7a3}')
+        && c != '\u{3f6}'
 }
 
 /// Signs of Indic scripts that take a letter's vowel or change it: no letters, but never the end of a word.
@@ -287,5 +296,16 @@ impl Parser<'_> {
 
     fn skip_space(&mut self) {
         self.rest = self.rest.trim_start();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_letters_are_letters() {
+        let wrong = (char::MIN..=char::MAX).find(|c| is_common_letter(*c) && !c.is_alphanumeric());
+        assert_eq!(wrong, None);
     }
 }

@@ -5,11 +5,15 @@
 //! for by a sign in it and the byte behind that. Both tables are small, made in one go, and no text makes a look-up dearer
 //! than another: what an automaton of all words would do with megabytes.
 
-use alloc::{string::String, vec, vec::Vec};
+use alloc::{
+    string::String,
+    vec,
+    vec::{Drain, Vec},
+};
 
 use crate::{
     detect::Budget,
-    text::{Run, Visitor, Word, find_words, visit},
+    text::{Run, Visitor, Walk, Word, find_words},
 };
 
 /// Shorter words are never looked up.
@@ -117,15 +121,85 @@ impl Index {
             + literals
     }
 
-    /// All anchors of a text, in its order. What is found past the end of the budget is left out.
-    pub(super) fn find(&self, text: &str, budget: &mut Budget) -> Vec<Anchor> {
-        let mut search = Search { index: self, text, budget, found: Vec::new(), words: Vec::new() };
-        visit(text.as_bytes(), &mut search);
-        let mut found = search.found;
-        if !found.is_sorted() {
-            found.sort_unstable();
+    /// Who looks for this word, or for a beginning of it, as far as eight bytes tell.
+    pub(super) fn users_of(&self, word: Word) -> impl Iterator<Item = u32> {
+        let is_open = word.len() as usize >= WORD_BYTES_MIN && self.gate.is_open(word.head);
+        let stems = self.stem_lens.iter().copied().take_while(move |stem| u32::from(*stem) <= word.len());
+        let keys = core::iter::once((word.head, 0))
+            .chain(stems.map(move |stem| (word.head & head_mask(stem), stem)));
+        let keys = is_open.then_some(keys).into_iter().flatten();
+        keys.flat_map(|(head, stem)| self.users(head, stem))
+    }
+
+    fn users(&self, head: u64, stem: u8) -> impl Iterator<Item = u32> {
+        let mask = self.slots.len() - 1;
+        let is_it = move |key: &&Key| key.head == head && key.stem == stem;
+        let mut slot = hash(head, stem) & mask;
+        let keys = loop {
+            // A slot that is free ends the search; there always is one.
+            let Some(first) = self.slots.get(slot).and_then(|taken| usize::from(*taken).checked_sub(1))
+            else {
+                break &[][..];
+            };
+            let keys = self.keys.get(first..).unwrap_or_default();
+            if keys.first().is_some_and(|key| is_it(&key)) {
+                break keys;
+            }
+            slot = (slot + 1) & mask;
+        };
+        keys.iter().take_while(is_it).map(|key| key.user)
+    }
+
+    /// Reads on in a text. What is found past the end of the budget is left out.
+    fn read_on(&self, text: &str, pass: &mut Pass, budget: &mut Budget) {
+        let known = pass.anchors.len();
+        let Pass { walk, words, anchors, is_done } = pass;
+        let mut search = Search { index: self, text, budget, words, anchors };
+        *is_done = walk.go_on(text.as_bytes(), STRETCH_BYTES, &mut search);
+        let new = anchors.get_mut(known..).unwrap_or_default();
+        if !new.is_sorted() {
+            new.sort_unstable();
         }
-        found
+    }
+}
+
+/// A text is read in stretches, so that no more than a few thousand words are kept of it at a time.
+const STRETCH_BYTES: usize = 16 * 1024;
+
+/// So many words around an anchor are at hand, if the text has them.
+const WORDS_AROUND: usize = 96;
+
+/// One text being read: the words of the stretch, and anchors that are still to be judged.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    walk: Walk,
+    words: Vec<Word>,
+    anchors: Vec<Anchor>,
+    is_done: bool,
+}
+
+impl Pass {
+    /// Anchors with the words around them, stretch by stretch; nothing when the text is at its end.
+    pub(super) fn next(
+        &mut self,
+        index: &Index,
+        text: &str,
+        budget: &mut Budget,
+    ) -> Option<(Drain<'_, Anchor>, &[Word])> {
+        if self.is_done {
+            return None;
+        }
+        let kept = self.words.len().saturating_sub(2 * WORDS_AROUND);
+        self.words.drain(..kept);
+        index.read_on(text, self, budget);
+        let certain = match self.is_done {
+            true => None,
+            false => self.words.get(self.words.len().saturating_sub(WORDS_AROUND)).map(|word| word.start),
+        };
+        // The others wait for the words behind them.
+        let n_ready =
+            certain.map_or(self.anchors.len(), |at| self.anchors.partition_point(|anchor| anchor.start < at));
+        Some((self.anchors.drain(..n_ready), &self.words))
     }
 }
 
@@ -133,9 +207,8 @@ struct Search<'s> {
     index: &'s Index,
     text: &'s str,
     budget: &'s mut Budget,
-    found: Vec<Anchor>,
-    /// Of the run that is looked at.
-    words: Vec<Word>,
+    words: &'s mut Vec<Word>,
+    anchors: &'s mut Vec<Anchor>,
 }
 
 impl Visitor for Search<'_> {
@@ -143,8 +216,12 @@ impl Visitor for Search<'_> {
     fn run(&mut self, Run { start, end, is_wide }: Run) {
         if is_wide {
             self.wide_run(start, end);
-        } else if end - start >= WORD_BYTES_MIN && self.index.gate.is_open(self.text.as_bytes(), start, end) {
-            self.word(start, end);
+            return;
+        }
+        let word = Word::read(self.text.as_bytes(), start, end);
+        self.words.push(word);
+        if word.len() as usize >= WORD_BYTES_MIN && self.index.gate.is_open(word.head) {
+            self.word(word);
         }
     }
 
@@ -161,48 +238,24 @@ impl Visitor for Search<'_> {
 impl Search<'_> {
     #[inline(never)]
     fn wide_run(&mut self, start: usize, end: usize) {
-        let mut words = core::mem::take(&mut self.words);
-        words.clear();
-        find_words(self.text, start, end, &mut words);
-        for word in &words {
-            let (start, end) = (word.start as usize, word.end as usize);
-            if end - start >= WORD_BYTES_MIN && self.index.gate.is_open(self.text.as_bytes(), start, end) {
-                self.word(start, end);
+        let first = self.words.len();
+        find_words(self.text, start, end, self.words);
+        let mut idx = first;
+        while let Some(word) = self.words.get(idx).copied() {
+            if word.len() as usize >= WORD_BYTES_MIN && self.index.gate.is_open(word.head) {
+                self.word(word);
             }
+            idx += 1;
         }
-        self.words = words;
     }
 
     #[inline(never)]
-    fn word(&mut self, start: usize, end: usize) {
-        let head = Word::head_of(self.text.as_bytes().get(start..end).unwrap_or_default());
-        let len = end - start;
-        self.key(head, 0, start, end);
-        for &stem in &self.index.stem_lens {
-            if usize::from(stem) > len {
-                break;
-            }
-            self.key(head & head_mask(stem), stem, start, end);
-        }
-    }
-
-    fn key(&mut self, head: u64, stem: u8, start: usize, end: usize) {
-        let mask = self.index.slots.len() - 1;
-        let mut slot = hash(head, stem) & mask;
-        while let Some(taken) = self.index.slots.get(slot).copied().filter(|taken| *taken != 0) {
-            let keys = self.index.keys.get(usize::from(taken) - 1..).unwrap_or_default();
-            let same = keys.iter().take_while(|key| key.head == head && key.stem == stem);
-            let before = self.found.len();
-            for key in same {
-                if !self.budget.spend(1) {
-                    return;
-                }
-                self.found.push(Anchor { start: start as u32, end: end as u32, user: key.user });
-            }
-            if self.found.len() > before {
+    fn word(&mut self, word: Word) {
+        for user in self.index.users_of(word) {
+            if !self.budget.spend(1) {
                 return;
             }
-            slot = (slot + 1) & mask;
+            self.anchors.push(Anchor { start: word.start, end: word.end, user });
         }
     }
 
@@ -219,7 +272,7 @@ impl Search<'_> {
             let rest = self.text.as_bytes().get(start..).unwrap_or_default();
             if rest.starts_with(literal.text.as_bytes()) {
                 let end = start + literal.text.len();
-                self.found.push(Anchor { start: start as u32, end: end as u32, user: literal.user });
+                self.anchors.push(Anchor { start: start as u32, end: end as u32, user: literal.user });
             }
         }
     }
@@ -257,14 +310,8 @@ impl Gate {
     }
 
     #[inline]
-    fn is_open(&self, text: &[u8], start: usize, end: usize) -> bool {
-        let first = match text.get(start..).and_then(|rest| rest.first_chunk::<4>()) {
-            Some(first) => u32::from_le_bytes(*first),
-            // At the end of the text.
-            None => Word::head_of(text.get(start..end).unwrap_or_default()) as u32,
-        };
-        let first = if end - start < 4 { first & 0x00ff_ffff } else { first };
-        let bit = Self::bit(first);
+    fn is_open(&self, head: u64) -> bool {
+        let bit = Self::bit(head as u32);
         self.bits.get(bit / 64).is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
     }
 }
@@ -317,7 +364,11 @@ mod tests {
     }
 
     fn found(index: &Index, text: &str) -> Vec<(String, u32)> {
-        let found = index.find(text, &mut Budget::for_bytes(text.len()));
+        let mut budget = Budget::for_bytes(text.len());
+        let (mut pass, mut found) = (Pass::default(), Vec::new());
+        while let Some((anchors, _)) = pass.next(index, text, &mut budget) {
+            found.extend(anchors);
+        }
         let text_of = |anchor: &Anchor| text.get(anchor.start as usize..anchor.end as usize).unwrap();
         found.iter().map(|anchor| (text_of(anchor).into(), anchor.user)).collect()
     }
@@ -368,5 +419,24 @@ mod tests {
     fn a_word_that_many_look_for_is_found_for_all() {
         let index = index(&[("prompt", false), ("prompt", false), ("prom", true)], &[]);
         check(&index, "prompt", &[("prompt", 0), ("prompt", 1), ("prompt", 2)]);
+    }
+
+    #[test]
+    fn anchors_come_with_the_words_around_them_however_long_the_text() {
+        let index = index(&[("ignore", false)], &[]);
+        let text = "one two three four five six seven eight nine ten ignore ".repeat(3000);
+        let mut budget = Budget::for_bytes(text.len());
+        let (mut pass, mut n_found) = (Pass::default(), 0);
+        while let Some((anchors, words)) = pass.next(&index, &text, &mut budget) {
+            let words = words.to_vec();
+            assert!(words.len() < STRETCH_BYTES);
+            for anchor in anchors {
+                let idx = words.binary_search_by_key(&anchor.start, |word| word.start).unwrap();
+                assert!(idx >= WORDS_AROUND.min(n_found * 11), "{n_found}");
+                assert!(words.len() - idx > WORDS_AROUND.min((2999 - n_found) * 11), "{n_found}");
+                n_found += 1;
+            }
+        }
+        assert_eq!(n_found, 3000);
     }
 }

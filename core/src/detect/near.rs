@@ -128,14 +128,13 @@ impl<'v> Surroundings<'v> {
     }
 }
 
-/// The apostrophe is left out: it is a letter more often than a quotation mark.
-const QUOTES: [(char, char); 7] = [
+/// The apostrophe is left out, and with it what folds to it: it is a letter more often than a quotation mark.
+const QUOTES: [(char, char); 6] = [
     ('"', '"'),
     ('\u{201c}', '\u{201d}'),
     ('\u{201e}', '\u{201c}'),
     ('\u{ab}', '\u{bb}'),
     ('\u{300c}', '\u{300d}'),
-    ('\u{2018}', '\u{2019}'),
     ('`', '`'),
 ];
 

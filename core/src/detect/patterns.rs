@@ -5,21 +5,20 @@
 //! that is loaded in it.
 
 use alloc::{
-    collections::BTreeSet,
     string::{String, ToString},
     vec::Vec,
 };
 use core::fmt;
 
 use sentinel_model::{
-    ChannelSet, Pack,
+    Channel, ChannelSet, Pack,
     pack::{self, PackError, Rule},
-    phrase::{Literal, Phrase, Word},
+    phrase::{Literal, Phrase},
 };
 
 use super::{
     Budget, ContextInfo, Contexts, Detector, Hits, RuleIdx, RuleInfo,
-    index::{Anchor, Index},
+    index::{Anchor, Index, Pass},
     near::{Context, Near, Surroundings},
     phrase::{Lexicon, LexiconBuilder, Matcher, Place, Reading},
 };
@@ -47,9 +46,6 @@ pub struct PatternSet {
     packs: Vec<PackId>,
     contexts: Vec<Context>,
     context_infos: Vec<ContextInfo>,
-    /// Words of the rules, and beginnings of words: what a word in disguise is held against.
-    words: BTreeSet<String>,
-    stems: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -103,14 +99,6 @@ impl PatternSet {
         let mut builder = Builder::default();
         let rules = packs.iter().flat_map(|pack| &pack.rules);
         let rules = rules.map(|rule| builder.rule(rule)).collect::<Result<Vec<_>, _>>()?;
-        let (mut words, mut stems) = (BTreeSet::new(), BTreeSet::new());
-        for word in packs.iter().flat_map(|pack| &pack.rules).flat_map(words_of) {
-            if word.prefix {
-                stems.insert(word.text)
-            } else {
-                words.insert(word.text)
-            };
-        }
         let sources = || packs.iter().flat_map(|pack| &pack.contexts);
         let quoted = ContextInfo { id: QUOTED.into(), factor: QUOTED_FACTOR };
         let context_infos = sources()
@@ -124,7 +112,7 @@ impl PatternSet {
         let Builder { mut index, uses, lexicon } = builder;
         index.build();
         let lexicon = lexicon.finish();
-        Ok(Self { rules, index, uses, lexicon, packs, contexts, context_infos, words, stems })
+        Ok(Self { rules, index, uses, lexicon, packs, contexts, context_infos })
     }
 
     pub fn packs(&self) -> &[PackId] {
@@ -155,43 +143,21 @@ impl PatternSet {
 
 impl Vocabulary for PatternSet {
     fn knows(&self, word: &str) -> bool {
-        /// A shorter word is too often something else.
-        const BYTES_MIN: usize = 3;
-        let beginnings = (BYTES_MIN..=word.len()).filter_map(|len| word.get(..len));
-        word.len() >= BYTES_MIN
-            && (self.words.contains(word) || beginnings.into_iter().any(|stem| self.stems.contains(stem)))
+        self.lexicon.knows(word)
     }
-}
-
-/// The words of a rule's phrases.
-fn words_of(rule: &Rule) -> Vec<Word> {
-    let phrases = rule.any.iter().filter_map(|source| match Phrase::parse(source) {
-        Ok(Phrase::Words(words)) => Some(words),
-        _ => None,
-    });
-    let steps = phrases.flat_map(|words| words.steps);
-    steps.flat_map(|step| step.alternatives).flat_map(|alternative| alternative.words).collect()
 }
 
 impl Detector for PatternSet {
     fn detect(&self, view: &mut View, hits: &mut Hits) {
-        let anchors = self.index.find(view.text(), &mut hits.budget);
-        let mut found: Vec<Found> = Vec::new();
-        for anchor in anchors {
-            let Some(at) = self.uses.get(anchor.user as usize) else { continue };
-            let Some(rule) = self.rules.get(usize::from(at.rule)) else { continue };
-            let rule_idx = RuleIdx(at.rule);
-            let n_found = found.iter().filter(|found| found.rule == rule_idx).count();
-            if !rule.channels.contains(hits.channel()) || n_found == HITS_PER_RULE_MAX {
-                continue;
-            }
-            let (text, words) = view.words_around(anchor.start as usize);
+        let (mut pass, mut found) = (Pass::default(), Vec::new());
+        let text = view.text();
+        while let Some((anchors, words)) = pass.next(&self.index, text, &mut hits.budget) {
             let reading = Reading { lexicon: &self.lexicon, text, words };
-            if let Some(new) = self.judge(rule, *at, anchor, reading, &mut hits.budget) {
-                note(&mut found, Found { rule: rule_idx, ..new });
-            }
-            if hits.budget.is_spent() {
-                return;
+            for anchor in anchors {
+                self.judge(anchor, reading, hits.channel(), &mut hits.budget, &mut found);
+                if hits.budget.is_spent() {
+                    return;
+                }
             }
         }
         for Found { rule, span, contexts } in found {
@@ -205,30 +171,38 @@ impl PatternSet {
     /// Whether a pattern matches around its anchor, and what else its rule asks for.
     fn judge(
         &self,
-        rule: &CompiledRule,
-        at: Use,
         anchor: Anchor,
         reading: Reading<'_>,
+        channel: Channel,
         budget: &mut Budget,
-    ) -> Option<Found> {
-        let span = match rule.patterns.get(usize::from(at.pattern))? {
-            Pattern::Literal { begins_line }
-                if *begins_line && !begins_line_at(reading.text, anchor.start) =>
-            {
-                return None;
+        found: &mut Vec<Found>,
+    ) {
+        let Some(at) = self.uses.get(anchor.user as usize) else { return };
+        let Some(rule) = self.rules.get(usize::from(at.rule)) else { return };
+        if !rule.channels.contains(channel) {
+            return;
+        }
+        let span = match rule.patterns.get(usize::from(at.pattern)) {
+            Some(Pattern::Literal { begins_line: true }) if !begins_line_at(reading.text, anchor.start) => {
+                None
             }
-            Pattern::Literal { .. } => Span { start: anchor.start, end: anchor.end },
-            Pattern::Words(matcher) => matcher.find(at.place, reading, anchor.start, budget)?,
+            Some(Pattern::Literal { .. }) => Some(Span { start: anchor.start, end: anchor.end }),
+            Some(Pattern::Words(matcher)) => matcher.find(at.place, reading, anchor.start, budget),
+            None => None,
         };
+        let Some(span) = span else { return };
+        let rule_idx = RuleIdx(at.rule);
+        if found.iter().filter(|found| found.rule == rule_idx).count() == HITS_PER_RULE_MAX {
+            return;
+        }
         let around = Surroundings { reading, span };
         if !rule.with.is_empty() && !around.hold(&rule.with, pack::Side::Around, budget) {
-            return None;
+            return;
         }
-        if around.hold(&rule.unless, pack::Side::Around, budget) {
-            return None;
+        if !around.hold(&rule.unless, pack::Side::Around, budget) {
+            let contexts = around.contexts(&self.contexts, budget);
+            note(found, Found { rule: rule_idx, span, contexts });
         }
-        let contexts = around.contexts(&self.contexts, budget);
-        Some(Found { rule: RuleIdx(at.rule), span, contexts })
     }
 }
 

@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use sentinel_model::phrase::{self, Words};
 
-use super::Budget;
+use super::{Budget, index::Index};
 use crate::{span::Span, text::Word};
 
 /// A phrase reaches at most this many words to each side of its anchor.
@@ -20,6 +20,8 @@ pub(super) struct Lexicon {
     words: Vec<Pattern>,
     /// Alternatives are ranges of this: indices into `words`.
     rows: Vec<u16>,
+    /// The words by what they begin with: what a word in disguise is held against.
+    index: Index,
 }
 
 /// Which words a lexicon has, while it is made.
@@ -38,7 +40,38 @@ pub(super) struct Matcher {
 #[derive(Debug)]
 struct Step {
     gap: u8,
+    /// The first words of the alternatives, and their last ones.
+    firsts: Marks,
+    lasts: Marks,
     alternatives: Box<[Alternative]>,
+}
+
+/// A set of words by a hash of their first three bytes, which a word shares with its beginnings: what is not in it need
+/// not be compared.
+#[derive(Debug, Default)]
+struct Marks([u64; 4]);
+
+impl Marks {
+    const fn bit(head: u64) -> (usize, u32) {
+        let hash = (head as u32 & 0x00ff_ffff).wrapping_mul(0x9e37_79b1) >> 24;
+        (hash as usize / 64, hash % 64)
+    }
+
+    /// A beginning of one or two bytes marks everything: what follows it may be any byte.
+    fn add(&mut self, pattern: &Pattern) {
+        if pattern.prefix && pattern.len < 3 {
+            self.0 = [u64::MAX; 4];
+        }
+        let (idx, bit) = Self::bit(pattern.head);
+        if let Some(bits) = self.0.get_mut(idx) {
+            *bits |= 1 << bit;
+        }
+    }
+
+    fn has(&self, word: Word) -> bool {
+        let (idx, bit) = Self::bit(word.head);
+        self.0.get(idx).is_some_and(|bits| bits >> bit & 1 == 1)
+    }
 }
 
 /// A few words in a row: a range of [`Lexicon::rows`].
@@ -76,7 +109,11 @@ pub(super) struct Reading<'t> {
 }
 
 impl LexiconBuilder {
-    pub(super) fn finish(self) -> Lexicon {
+    pub(super) fn finish(mut self) -> Lexicon {
+        for ((text, prefix), idx) in &self.known {
+            self.lexicon.index.add_word(text, *prefix, u32::from(*idx));
+        }
+        self.lexicon.index.build();
         self.lexicon
     }
 
@@ -95,7 +132,17 @@ impl LexiconBuilder {
 
 impl Lexicon {
     pub(super) fn memory_bytes(&self) -> usize {
-        self.words.len() * size_of::<Pattern>() + self.rows.len() * size_of::<u16>()
+        self.words.len() * size_of::<Pattern>()
+            + self.rows.len() * size_of::<u16>()
+            + self.index.memory_bytes()
+    }
+
+    /// Whether a phrase has this word, or the beginning of it.
+    pub(super) fn knows(&self, text: &str) -> bool {
+        let word = Word::read(text.as_bytes(), 0, text.len());
+        let mut patterns = self.index.users_of(word).filter_map(|idx| self.words.get(idx as usize));
+        // A beginning of one or two bytes tells nothing.
+        patterns.any(|pattern| pattern.len >= 3 && pattern.matches(word, text))
     }
 
     fn row(&self, row: Alternative) -> impl Iterator<Item = &Pattern> {
@@ -107,9 +154,15 @@ impl Lexicon {
 
 impl Matcher {
     pub(super) fn new(words: &Words, lexicon: &mut LexiconBuilder) -> Self {
-        let mut step = |step: &phrase::Step| Step {
-            gap: step.gap,
-            alternatives: step.alternatives.iter().map(|row| lexicon.row(&row.words)).collect(),
+        let mut step = |step: &phrase::Step| {
+            let alternatives: Box<[Alternative]> =
+                step.alternatives.iter().map(|row| lexicon.row(&row.words)).collect();
+            let (mut firsts, mut lasts) = (Marks::default(), Marks::default());
+            for row in &alternatives {
+                lexicon.lexicon.row(*row).next().into_iter().for_each(|first| firsts.add(first));
+                lexicon.lexicon.row(*row).last().into_iter().for_each(|last| lasts.add(last));
+            }
+            Step { gap: step.gap, firsts, lasts, alternatives }
         };
         Self { steps: words.steps.iter().map(&mut step).collect(), anchor: words.anchor }
     }
@@ -145,8 +198,9 @@ impl Matcher {
     pub(super) fn occurs(&self, reading: Reading<'_>, budget: &mut Budget) -> bool {
         let Some(step) = self.steps.get(self.anchor) else { return false };
         let mut around = Around { matcher: self, reading, budget };
-        (0..reading.words.len())
-            .any(|first| step.alternatives.iter().any(|row| around.whole(*row, first).is_some()))
+        reading.words.iter().enumerate().any(|(first, word)| {
+            step.firsts.has(*word) && step.alternatives.iter().any(|row| around.whole(*row, first).is_some())
+        })
     }
 }
 
@@ -174,6 +228,9 @@ impl Around<'_> {
         for step in self.matcher.steps.iter().skip(self.matcher.anchor + 1) {
             let mut next = 0_u64;
             for offset in candidates(reached, step.gap) {
+                if !self.word_at(origin + offset).is_some_and(|word| step.firsts.has(word)) {
+                    continue;
+                }
                 for alternative in &step.alternatives {
                     let end = offset + usize::from(alternative.len);
                     if end <= REACH_WORDS && self.alternative_at(*alternative, origin + offset) {
@@ -194,9 +251,14 @@ impl Around<'_> {
         let mut reached = 1_u64;
         for idx in (0..self.matcher.anchor).rev() {
             let gap = self.matcher.steps.get(idx + 1)?.gap;
+            let step = self.matcher.steps.get(idx)?;
             let mut next = 0_u64;
             for offset in candidates(reached, gap) {
-                for alternative in &self.matcher.steps.get(idx)?.alternatives {
+                let last = origin.checked_sub(offset + 1).and_then(|last| self.word_at(last));
+                if !last.is_some_and(|word| step.lasts.has(word)) {
+                    continue;
+                }
+                for alternative in &step.alternatives {
                     let back = offset + usize::from(alternative.len);
                     let start = origin.checked_sub(back).filter(|_| back <= REACH_WORDS);
                     if start.is_some_and(|start| self.alternative_at(*alternative, start)) {
@@ -210,6 +272,11 @@ impl Around<'_> {
             }
         }
         origin.checked_sub(reached.trailing_zeros() as usize)
+    }
+
+    fn word_at(&mut self, idx: usize) -> Option<Word> {
+        self.budget.spend(1);
+        self.reading.words.get(idx).copied()
     }
 
     fn alternative_at(&mut self, row: Alternative, first: usize) -> bool {

@@ -30,22 +30,38 @@ struct Masks {
     sign: u64,
 }
 
-pub(crate) fn visit(text: &[u8], visitor: &mut impl Visitor) {
-    let mut open = None;
-    let (blocks, rest) = text.as_chunks::<BLOCK>();
-    let mut base = 0;
-    for block in blocks {
-        visit_block(&masks(block), base, &mut open, visitor);
-        base += BLOCK;
-    }
-    // Zeros behind the rest belong to no word and are no sign.
-    let mut last = [0; BLOCK];
-    for (slot, byte) in last.iter_mut().zip(rest) {
-        *slot = *byte;
-    }
-    visit_block(&masks(&last), base, &mut open, visitor);
-    if let Some(Run { start, is_wide, .. }) = open {
-        visitor.run(Run { start, end: text.len(), is_wide });
+/// A way through a text, taken in as many stretches as its user likes.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    at: usize,
+    /// A run that reaches the end of what was read.
+    open: Option<Run>,
+}
+
+impl Walk {
+    /// Goes on for at least so many bytes; answers whether the text is at its end.
+    pub(crate) fn go_on(&mut self, text: &[u8], bytes: usize, visitor: &mut impl Visitor) -> bool {
+        let rest = text.get(self.at..).unwrap_or_default();
+        let (blocks, rest) = rest.as_chunks::<BLOCK>();
+        let n_wanted = bytes.div_ceil(BLOCK);
+        for block in blocks.iter().take(n_wanted) {
+            visit_block(&masks(block), self.at, &mut self.open, visitor);
+            self.at += BLOCK;
+        }
+        if blocks.len() > n_wanted {
+            return false;
+        }
+        // Zeros behind the rest belong to no word and are no sign.
+        let mut last = [0; BLOCK];
+        for (slot, byte) in last.iter_mut().zip(rest) {
+            *slot = *byte;
+        }
+        visit_block(&masks(&last), self.at, &mut self.open, visitor);
+        self.at = text.len();
+        if let Some(Run { start, is_wide, .. }) = self.open.take() {
+            visitor.run(Run { start, end: text.len(), is_wide });
+        }
+        true
     }
 }
 
@@ -171,10 +187,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn blocks_show_what_single_bytes_show(text in "[a-z_' <é#0-9]{0,300}|[a-z]{0,200}|\\PC{0,80}") {
+        fn blocks_show_what_single_bytes_show(text in "[a-z_' <é#0-9]{0,300}|[a-z]{0,200}|\\PC{0,80}", stretch in 1_usize..200) {
             let text: String = text;
-            let mut seen = Seen::default();
-            visit(text.as_bytes(), &mut seen);
+            let (mut seen, mut walk) = (Seen::default(), Walk::default());
+            while !walk.go_on(text.as_bytes(), stretch, &mut seen) {}
             let expected = plain(text.as_bytes());
             prop_assert_eq!(seen.runs, expected.runs);
             prop_assert_eq!(seen.signs, expected.signs);

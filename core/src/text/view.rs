@@ -10,10 +10,7 @@ use alloc::{string::String, vec::Vec};
 
 use sentinel_model::fold::{self, Folded};
 
-use super::{
-    search::{Eight, find},
-    words::{Word, find_words, word_boundary},
-};
+use super::search::{Eight, find};
 use crate::span::Span;
 
 /// What a text is wrapped in: rounds of JSON strings, and perhaps a form around them all.
@@ -50,9 +47,6 @@ pub(crate) struct View {
     /// The same, byte for byte, but for ASCII letters, which have kept their case.
     cased: String,
     pieces: Vec<Piece>,
-    words: Vec<Word>,
-    /// Words are known up to here.
-    words_end: usize,
     /// Letters in characters that show nothing (Unicode's tags), and where they stand.
     hidden: String,
     hidden_at: Span,
@@ -72,8 +66,6 @@ impl View {
         self.text.clear();
         self.cased.clear();
         self.pieces.clear();
-        self.words.clear();
-        self.words_end = 0;
         self.hidden.clear();
         self.hidden_at = Span::default();
     }
@@ -148,22 +140,6 @@ impl View {
         WayBack { pieces: self.pieces.as_slice() }
     }
 
-    /// The words around a place: those within [`WORDS_REACH`] bytes to each side, at least. Places must come in
-    /// rising order; words that are known stay known, unless a long stretch lies between.
-    pub(crate) fn words_around(&mut self, at: usize) -> (&str, &[Word]) {
-        let to = at.saturating_add(WORDS_REACH);
-        if to > self.words_end && self.words_end < self.text.len() {
-            let mut from = self.words_end;
-            if at.saturating_sub(WORDS_REACH) > from {
-                self.words.clear();
-                from = word_boundary(&self.text, at - WORDS_REACH);
-            }
-            // Read on a little further than asked, so that anchors close by cost nothing more.
-            self.words_end = find_words(&self.text, from, to + WORDS_REACH, &mut self.words);
-        }
-        (&self.text, &self.words)
-    }
-
     fn piece_at(&self, offset: usize) -> Option<&Piece> {
         let after = self.pieces.partition_point(|piece| piece.view_start as usize <= offset);
         self.pieces.get(after.checked_sub(1)?)
@@ -195,7 +171,7 @@ impl View {
             Reading::Folded => match fold::to_ascii(c) {
                 Some(Folded::One(byte)) => self.text.push(char::from(byte)),
                 Some(Folded::Many(text)) => self.text.push_str(text),
-                None => self.text.extend(c.to_lowercase()),
+                None => self.text.extend(fold::lower(c)),
             },
         }
         match c.is_ascii() {
@@ -306,9 +282,6 @@ fn source_between(first: &Piece, last: &Piece, start: usize, end: usize) -> Span
     };
     Span { start: from, end: to.max(from) }
 }
-
-/// How far to each side of an anchor words are looked at; the longest phrase of ordinary words is shorter.
-const WORDS_REACH: usize = 384;
 
 /// Length of the leading stretch that needs no look at single characters.
 fn plain_ascii_len(bytes: &[u8], layers: Layers) -> usize {

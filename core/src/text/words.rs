@@ -16,6 +16,18 @@ pub(crate) struct Word {
 impl Word {
     pub(crate) const HEAD_BYTES: usize = 8;
 
+    /// The word that stands there.
+    #[inline]
+    pub(crate) fn read(text: &[u8], start: usize, end: usize) -> Self {
+        let len = end.saturating_sub(start);
+        let head = match text.get(start..).and_then(|rest| rest.first_chunk::<{ Self::HEAD_BYTES }>()) {
+            Some(head) if len < Self::HEAD_BYTES => u64::from_le_bytes(*head) & ((1 << (8 * len)) - 1),
+            Some(head) => u64::from_le_bytes(*head),
+            None => Self::head_of(text.get(start..end).unwrap_or_default()),
+        };
+        Self { start: start as u32, end: end as u32, head }
+    }
+
     pub(crate) fn head_of(word: &[u8]) -> u64 {
         match word.first_chunk::<{ Self::HEAD_BYTES }>() {
             Some(head) => u64::from_le_bytes(*head),
@@ -77,7 +89,7 @@ pub(crate) fn find_words(text: &str, from: usize, to: usize, words: &mut Vec<Wor
             Some((Kind::Alone, len)) => start + len,
             _ => skip(text, start, true),
         };
-        words.push(word(bytes, start, at));
+        words.push(Word::read(bytes, start, at));
     }
     bytes.len()
 }
@@ -95,17 +107,6 @@ fn skip(text: &str, mut at: usize, in_word: bool) -> usize {
             _ => return at,
         }
     }
-}
-
-/// The first place at or after `at` where no word is cut in two.
-pub(super) fn word_boundary(text: &str, at: usize) -> usize {
-    let at = (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-    skip(text, at, true)
-}
-
-fn word(bytes: &[u8], start: usize, end: usize) -> Word {
-    let head = Word::head_of(bytes.get(start..end).unwrap_or_default());
-    Word { start: start as u32, end: end as u32, head }
 }
 
 /// Whether an apostrophe stands between letters, as in `don't`, and not around words.
@@ -127,11 +128,12 @@ enum Kind {
 fn wide_at(text: &str, at: usize) -> Option<(Kind, usize)> {
     text.as_bytes().get(at).filter(|byte| class(**byte) == Class::Wide)?;
     let c = text.get(at..)?.chars().next()?;
-    let is_word = if c == '\'' { is_inside_word(text.as_bytes(), at) } else { is_word_char(c) };
-    let kind = match is_word {
+    let kind = match c {
+        '\'' if is_inside_word(text.as_bytes(), at) => Kind::Word,
+        '\'' => Kind::Gap,
         _ if stands_alone(c) => Kind::Alone,
-        true => Kind::Word,
-        false => Kind::Gap,
+        _ if is_word_char(c) => Kind::Word,
+        _ => Kind::Gap,
     };
     Some((kind, c.len_utf8()))
 }

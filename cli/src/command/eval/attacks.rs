@@ -124,6 +124,16 @@ fn channel(name: Option<&str>) -> Result<Channel, String> {
     }
 }
 
+/// Each rule counts once, as strongly as it was seen.
+fn risk_at(level: u8, found: &[Sighting<'_>]) -> f32 {
+    let mut strongest: BTreeMap<&str, f32> = BTreeMap::new();
+    for sighting in found.iter().filter(|sighting| sighting.level <= level) {
+        let score = strongest.entry(sighting.rule).or_default();
+        *score = score.max(sighting.score);
+    }
+    risk_of(strongest.into_values())
+}
+
 impl Tally {
     fn add(
         &mut self,
@@ -133,7 +143,7 @@ impl Tally {
         is_attack: bool,
         found: &[Sighting<'_>],
     ) {
-        let risks = LEVELS.map(|level| risk_of(found.iter().filter(|s| s.level <= level).map(|s| s.score)));
+        let risks = LEVELS.map(|level| risk_at(level, found));
         self.total.add(is_attack, risks, thresholds);
         if let Some(group) = group(args.by, row) {
             self.groups.entry(group.to_owned()).or_default().add(is_attack, risks, thresholds);
