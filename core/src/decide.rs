@@ -189,6 +189,7 @@ impl<'a> Used<'a> {
             family: self.rule.family,
             channel: self.hit.channel,
             direction,
+            view: self.hit.seen,
             start: self.hit.span.start,
             end: self.hit.span.end,
             score: self.score,

@@ -3,6 +3,7 @@
 pub(crate) mod card;
 mod index;
 mod near;
+pub(crate) mod obfuscation;
 pub(crate) mod patterns;
 mod phrase;
 pub(crate) mod pii;
@@ -17,6 +18,7 @@ use sentinel_model::{Channel, Family};
 use crate::{
     action::Direction,
     receipt::{Gap, GapReason},
+    seen::Seen,
     span::Span,
     text::{View, Vocabulary, uncover},
     traffic::{Extraction, Segment, default_channel},
@@ -99,6 +101,8 @@ pub(crate) struct Hit {
     pub(crate) channel: Channel,
     /// Index of the first segment of the text that was hit.
     pub(crate) segment: u32,
+    /// The view that it was seen in.
+    pub(crate) seen: Seen,
     /// Bytes of the body, from the first to the last that belong to the hit. Where a text is made of several
     /// segments, structure may stand between them.
     pub(crate) span: Span,
@@ -134,11 +138,12 @@ pub(crate) struct Hits {
     /// The text being read.
     channel: Channel,
     segment: u32,
+    seen: Seen,
 }
 
 impl Hits {
     pub(crate) const fn new(budget: Budget, channel: Channel, segment: u32) -> Self {
-        Self { list: Vec::new(), budget, channel, segment }
+        Self { list: Vec::new(), budget, channel, segment, seen: Seen::Folded }
     }
 
     pub(crate) fn into_parts(self) -> (Vec<Hit>, Budget) {
@@ -154,7 +159,8 @@ impl Hits {
             self.budget.work = 0;
             return;
         }
-        self.list.push(Hit { rule, channel: self.channel, segment: self.segment, span, contexts });
+        let Self { channel, segment, seen, .. } = *self;
+        self.list.push(Hit { rule, channel, segment, seen, span, contexts });
     }
 
     /// Takes out hits from `known` on that were found before, from `first` on.
@@ -240,11 +246,13 @@ pub(crate) fn detect(
 /// All detectors over one view, and over what is disguised in it.
 pub(crate) fn look(detectors: &[&dyn Detector], words: &dyn Vocabulary, view: &mut View, hits: &mut Hits) {
     let first = hits.list.len();
+    hits.seen = view.seen();
     for detector in detectors {
         detector.detect(view, hits);
     }
     for mut uncovered in uncover(view, words, &mut hits.budget) {
         let known = hits.list.len();
+        hits.seen = uncovered.seen();
         for detector in detectors {
             detector.detect(&mut uncovered, hits);
         }

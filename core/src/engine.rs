@@ -14,8 +14,9 @@ use crate::{
     action::{Action, Direction, Verdict},
     decide::{Decision, decide},
     detect::{
-        Catalog, Detector, Hit, Known, RuleIdx, RuleInfo, card::CardDetector, detect, patterns::PatternSet,
-        pii::PiiDetector, secrets, secrets::SecretDetector,
+        Catalog, Detector, Hit, Known, RuleIdx, RuleInfo, card::CardDetector, detect,
+        obfuscation::ObfuscationDetector, patterns::PatternSet, pii::PiiDetector, secrets,
+        secrets::SecretDetector,
     },
     event::PackId,
     finding::Finding,
@@ -38,6 +39,7 @@ pub struct Engine {
     card: CardDetector,
     secrets: SecretDetector,
     pii: PiiDetector,
+    obfuscation: ObfuscationDetector,
     catalog: Catalog,
 }
 
@@ -113,6 +115,8 @@ impl Engine {
         let pii = PiiDetector::new(RuleIdx(rules.len() as u16), policy.level_max());
         rules.extend(PiiDetector::rule_infos());
         let contexts = patterns.context_infos();
+        let obfuscation = ObfuscationDetector::new(RuleIdx(rules.len() as u16));
+        rules.extend(ObfuscationDetector::rule_infos());
         policy.check(rules.iter().map(|rule| rule.id.as_str()))?;
         let text = serde_json::to_string(&policy).unwrap_or_default();
         let default_profile = policy.profile(DEFAULT_PROFILE).cloned().unwrap_or_default();
@@ -124,6 +128,7 @@ impl Engine {
             card,
             secrets,
             pii,
+            obfuscation,
             catalog: Catalog { rules, contexts },
         })
     }
@@ -190,8 +195,8 @@ impl Engine {
         &self.default_profile
     }
 
-    pub(crate) fn detectors(&self) -> [&dyn Detector; 4] {
-        [self.patterns.as_ref(), &self.card, &self.secrets, &self.pii]
+    pub(crate) fn detectors(&self) -> [&dyn Detector; 5] {
+        [self.patterns.as_ref(), &self.card, &self.secrets, &self.pii, &self.obfuscation]
     }
 
     pub(crate) fn vocabulary(&self) -> &dyn Vocabulary {

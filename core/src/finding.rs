@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 use sentinel_model::{Channel, Family};
 use serde::{Deserialize, Serialize};
 
-use crate::action::Direction;
+use crate::{action::Direction, seen::Seen};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -14,6 +14,9 @@ pub struct Finding {
     pub family: Family,
     pub channel: Channel,
     pub direction: Direction,
+    /// Left out where the text says it as it stands.
+    #[serde(default, skip_serializing_if = "Seen::is_folded")]
+    pub view: Seen,
     /// Byte offsets into the body as it was received.
     pub start: u32,
     pub end: u32,

@@ -4,11 +4,15 @@ mod blocks;
 mod decode;
 mod disguise;
 mod search;
+mod signs;
+mod turned;
 mod view;
 mod words;
 
 pub(crate) use blocks::{Run, Visitor, Walk};
 pub(crate) use disguise::{Vocabulary, uncover};
 pub(crate) use search::{Eight, find};
+pub(crate) use signs::{Kind, Sign, may_pass_for_latin};
+pub(crate) use turned::Beginnings;
 pub(crate) use view::{Layers, View};
 pub(crate) use words::{Word, find_words};

@@ -13,6 +13,8 @@ pub enum Family {
     Leak,
     /// Topics that many operators want kept out. Off unless a policy asks for it.
     Harmful,
+    /// Text that is out of sight of people, or looks like another one: smuggled to the model, whatever it says.
+    Obfuscation,
     /// Personal or payment data: sensitive, not hostile.
     Pii,
     /// Keys, tokens and passwords: sensitive, not hostile.
@@ -20,8 +22,15 @@ pub enum Family {
 }
 
 impl Family {
-    pub const ALL: [Self; 6] =
-        [Self::Injection, Self::Jailbreak, Self::Leak, Self::Harmful, Self::Pii, Self::Secret];
+    pub const ALL: [Self; 7] = [
+        Self::Injection,
+        Self::Jailbreak,
+        Self::Leak,
+        Self::Harmful,
+        Self::Obfuscation,
+        Self::Pii,
+        Self::Secret,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -29,6 +38,7 @@ impl Family {
             Self::Jailbreak => "jailbreak",
             Self::Leak => "leak",
             Self::Harmful => "harmful",
+            Self::Obfuscation => "obfuscation",
             Self::Pii => "pii",
             Self::Secret => "secret",
         }

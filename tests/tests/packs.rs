@@ -109,7 +109,9 @@ fn the_sources_are_what_is_built_in() {
     let built_in = pack::Pack::read_all(sentinel_model::BUILTIN_PACKS).unwrap();
     assert_eq!(source, built_in);
     assert!(built_in.iter().map(|pack| pack.rules.len()).sum::<usize>() >= 15);
-    for family in Family::ALL.into_iter().filter(|family| family.is_attack()) {
+    // What is out of sight is found by a detector: no phrase can say it.
+    let in_packs = |family: &Family| family.is_attack() && *family != Family::Obfuscation;
+    for family in Family::ALL.into_iter().filter(in_packs) {
         let any = built_in.iter().flat_map(|pack| &pack.rules).any(|rule| rule.family == family);
         assert!(any, "no rule of family {}", family.name());
     }

@@ -224,9 +224,11 @@ proptest! {
         prop_assume!(event.action != Action::Block);
         let forwarded = String::from_utf8(forwarded.unwrap()).unwrap();
         prop_assert!(serde_json::from_str::<Value>(&forwarded).is_ok(), "{text}\n{forwarded}");
-        // Walk both texts: outside of the findings they are the same, inside stands a placeholder.
+        // Walk both texts: outside of the findings they are the same, inside stands a placeholder. Characters that
+        // hide something come by chance, and are only reported.
+        let masked = event.findings.iter().filter(|finding| !finding.family.is_attack());
         let mut spans: Vec<(usize, usize)> =
-            event.findings.iter().map(|finding| (finding.start as usize, finding.end as usize)).collect();
+            masked.map(|finding| (finding.start as usize, finding.end as usize)).collect();
         spans.sort_unstable();
         let (mut at, mut rest) = (0, forwarded.as_str());
         for (start, end) in spans {

@@ -271,7 +271,7 @@ mod tests {
             "request_id":"r","session_id":null,"trace_id":null,"route":"chat","profile":null,"method":"POST","host":"h",
             "path":"/v1/chat/completions","verdict":"malicious","action":"block","would":null,"direction":"request",
             "score":0.75,"findings":[{"rule":"injection/ignore","version":1,"family":"injection","channel":"user",
-            "direction":"request","start":10,"end":42,"score":0.9,"moved":0.5}],"findings_total":1,"gaps":[],
+            "direction":"request","view":"base64","start":10,"end":42,"score":0.9,"moved":0.5}],"findings_total":1,"gaps":[],
             "receipt":{"request":{"bytes":1,"scanned":1,"structural":0,"gaps":[]},"response":null},"policy":"h",
             "packs":[],"status":403,"latency_us":{"request":1,"response":0},"sizes":{"request":1,"response":0},
             "degraded":null}"#;

@@ -216,7 +216,7 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-const ATTACK_FAMILIES: [&str; 3] = ["injection", "jailbreak", "leak"];
+const ATTACK_FAMILIES: [&str; 4] = ["injection", "jailbreak", "leak", "obfuscation"];
 const VALUES_MAX: usize = 100;
 const BOUNDS_S: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 

@@ -26,7 +26,7 @@ use crate::{
     event::PackId,
     hash,
     span::Span,
-    text::{View, Vocabulary},
+    text::{Beginnings, View, Vocabulary},
 };
 
 /// What stands in quotation marks is more often spoken of than meant.
@@ -46,6 +46,7 @@ pub struct PatternSet {
     packs: Vec<PackId>,
     contexts: Vec<Context>,
     context_infos: Vec<ContextInfo>,
+    beginnings: Beginnings,
 }
 
 #[derive(Debug)]
@@ -111,8 +112,9 @@ impl PatternSet {
         let packs = packs.iter().map(pack_id).collect();
         let Builder { mut index, uses, lexicon } = builder;
         index.build();
+        let beginnings = lexicon.beginnings();
         let lexicon = lexicon.finish();
-        Ok(Self { rules, index, uses, lexicon, packs, contexts, context_infos })
+        Ok(Self { rules, index, uses, lexicon, packs, contexts, context_infos, beginnings })
     }
 
     pub fn packs(&self) -> &[PackId] {
@@ -144,6 +146,10 @@ impl PatternSet {
 impl Vocabulary for PatternSet {
     fn knows(&self, word: &str) -> bool {
         self.lexicon.knows(word)
+    }
+
+    fn beginnings(&self) -> &Beginnings {
+        &self.beginnings
     }
 }
 

@@ -9,7 +9,10 @@ use core::ops::Range;
 use sentinel_model::phrase::{self, Words};
 
 use super::{Budget, index::Index};
-use crate::{span::Span, text::Word};
+use crate::{
+    span::Span,
+    text::{Beginnings, Word},
+};
 
 /// A phrase reaches at most this many words to each side of its anchor.
 const REACH_WORDS: usize = 63;
@@ -109,6 +112,17 @@ pub(super) struct Reading<'t> {
 }
 
 impl LexiconBuilder {
+    /// How words begin that are worth turning around; short ones are too often something else.
+    pub(super) fn beginnings(&self) -> Beginnings {
+        const BYTES_MIN: usize = 5;
+        let of = |stems: bool| {
+            let known =
+                self.known.keys().filter(move |(text, prefix)| *prefix == stems && text.len() >= BYTES_MIN);
+            known.map(|(text, _)| text)
+        };
+        Beginnings::of(of(false), of(true))
+    }
+
     pub(super) fn finish(mut self) -> Lexicon {
         for ((text, prefix), idx) in &self.known {
             self.lexicon.index.add_word(text, *prefix, u32::from(*idx));

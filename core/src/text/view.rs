@@ -10,8 +10,11 @@ use alloc::{string::String, vec::Vec};
 
 use sentinel_model::fold::{self, Folded};
 
-use super::search::{Eight, find};
-use crate::span::Span;
+use super::{
+    search::{Eight, find},
+    signs::{Kind, Sign, kind_of_left_out, may_pass_for_latin},
+};
+use crate::{seen::Seen, span::Span};
 
 /// What a text is wrapped in: rounds of JSON strings, and perhaps a form around them all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +53,9 @@ pub(crate) struct View {
     /// Letters in characters that show nothing (Unicode's tags), and where they stand.
     hidden: String,
     hidden_at: Span,
+    /// What was undone to get here.
+    seen: Seen,
+    signs: Vec<Sign>,
 }
 
 /// A stretch of the view and where it came from.
@@ -68,6 +74,21 @@ impl View {
         self.pieces.clear();
         self.hidden.clear();
         self.hidden_at = Span::default();
+        self.seen = Seen::Folded;
+        self.signs.clear();
+    }
+
+    pub(super) fn seen_as(seen: Seen) -> Self {
+        Self { seen, ..Self::default() }
+    }
+
+    pub(crate) const fn seen(&self) -> Seen {
+        self.seen
+    }
+
+    /// Signs of something out of sight, in order.
+    pub(crate) fn signs(&self) -> &[Sign] {
+        &self.signs
     }
 
     /// Reads `source`, which begins at byte `base` of the body.
@@ -161,9 +182,10 @@ impl View {
         let (c, used) = next_char(rest, layers);
         let used = used.min(rest.len());
         let start = self.text.len();
+        let source = Span { start: at, end: at + used as u32 };
         match reading {
             Reading::Folded if fold::is_left_out(c) => {
-                self.note_hidden(c, Span { start: at, end: at + used as u32 });
+                self.note_left_out(c, source);
                 return used;
             }
             Reading::Plain => self.text.push(c),
@@ -178,8 +200,33 @@ impl View {
             true => self.cased.push(c),
             false => self.cased.push_str(self.text.get(start..).unwrap_or("")),
         }
-        self.note(start, Span { start: at, end: at + used as u32 });
+        match self.text.len() - start == char_len(self.text.as_bytes().get(start)) {
+            true => self.note(start, source),
+            // A character that became several: a range that holds one of them leads back to all of it.
+            false => self.note_whole(start, source),
+        }
+        if may_pass_for_latin(c) && reading == Reading::Folded {
+            self.note_neighbour(c, start, rest.as_bytes().get(used), source);
+        }
         used
+    }
+
+    fn note_neighbour(&mut self, c: char, start: usize, next: Option<&u8>, source: Span) {
+        let before = start.checked_sub(1).and_then(|before| self.text.as_bytes().get(before));
+        if before.into_iter().chain(next).any(u8::is_ascii_alphabetic) {
+            self.signs.push(Sign::new(Kind::Neighbour, c, start, source));
+        }
+    }
+
+    fn note_left_out(&mut self, c: char, at: Span) {
+        let Some(kind) = kind_of_left_out(c) else { return };
+        let sign = Sign::new(kind, c, self.text.len(), at);
+        if !self.signs.last_mut().is_some_and(|last| last.take(&sign)) {
+            self.signs.push(sign);
+        }
+        if kind == Kind::Tag {
+            self.note_hidden(c, at);
+        }
     }
 
     fn note_hidden(&mut self, c: char, at: Span) {
@@ -204,14 +251,26 @@ impl View {
             let Some(piece) = from.piece_at(at) else { return };
             let next = from.pieces.partition_point(|piece| piece.view_start as usize <= at);
             let piece_end = from.pieces.get(next).map_or(from.text.len(), |next| next.view_start as usize);
-            // A piece that is not aligned stands for its source as a whole.
-            let to = if piece.aligned { piece_end.min(end) } else { piece_end };
+            let to = piece_end.min(end);
             let source = from.source(at, to);
             let begins = self.text.len();
             self.text.push_str(from.text.get(at..to).unwrap_or(""));
             self.cased.push_str(from.cased.get(at..to).unwrap_or(""));
-            self.note(begins, source);
+            match piece.aligned {
+                true => self.note(begins, source),
+                // Any part of such a piece stands for its source as a whole.
+                false => self.note_whole(begins, source),
+            }
             at = to;
+        }
+    }
+
+    /// Other ASCII letters for the ones that are here; everything stays where it stands.
+    pub(super) fn change_letters(&mut self, change: impl Fn(u8) -> u8) {
+        for text in [&mut self.text, &mut self.cased] {
+            let mut bytes = core::mem::take(text).into_bytes();
+            bytes.iter_mut().filter(|byte| byte.is_ascii_alphabetic()).for_each(|byte| *byte = change(*byte));
+            *text = String::from_utf8(bytes).unwrap_or_default();
         }
     }
 
@@ -229,7 +288,11 @@ impl View {
         let begins = self.text.len();
         self.text.push_str(text);
         self.cased.push_str(text);
-        self.pieces.push(Piece { view_start: begins as u32, source, aligned: false });
+        self.note_whole(begins, source);
+    }
+
+    fn note_whole(&mut self, view_start: usize, source: Span) {
+        self.pieces.push(Piece { view_start: view_start as u32, source, aligned: false });
     }
 
     fn note(&mut self, view_start: usize, source: Span) {
@@ -291,6 +354,16 @@ fn plain_ascii_len(bytes: &[u8], layers: Layers) -> usize {
         Layers { is_form: true, .. } => {
             find(bytes, |b| b.are_not_ascii() | b.are(b'\\') | b.are(b'%') | b.are(b'+'))
         }
+    }
+}
+
+/// How long a character is that begins with this byte.
+const fn char_len(first: Option<&u8>) -> usize {
+    match first {
+        Some(0xc0..=0xdf) => 2,
+        Some(0xe0..=0xef) => 3,
+        Some(0xf0..) => 4,
+        _ => 1,
     }
 }
 
@@ -464,6 +537,13 @@ mod tests {
     fn the_case_of_letters_stands_at_the_same_offsets() {
         let view = check("\u{416}A\u{200b}\\u0042\u{c4}c", 1, "\u{436}abac");
         assert_eq!(view.cased(), "\u{436}ABac");
+    }
+
+    #[test]
+    fn a_character_that_became_several_is_never_cut() {
+        let view = check("so\u{2121}x", 0, "sotelx");
+        assert_eq!(view.source(0, 3), Span::new(0, 5));
+        assert_eq!(view.source(3, 6), Span::new(2, 6));
     }
 
     #[test]
