@@ -2,6 +2,7 @@
 
 pub(crate) mod card;
 mod index;
+pub(crate) mod leak;
 mod near;
 pub(crate) mod obfuscation;
 pub(crate) mod patterns;

@@ -14,14 +14,20 @@ use crate::{
     action::{Action, Direction, Verdict},
     decide::{Decision, decide},
     detect::{
-        Catalog, Detector, Hit, Known, RuleIdx, RuleInfo, card::CardDetector, detect,
-        obfuscation::ObfuscationDetector, patterns::PatternSet, pii::PiiDetector, secrets,
+        Catalog, Detector, Hit, Known, RuleIdx, RuleInfo,
+        card::CardDetector,
+        detect, leak,
+        leak::{Canaries, Memory, Watch},
+        obfuscation::ObfuscationDetector,
+        patterns::PatternSet,
+        pii::PiiDetector,
+        secrets,
         secrets::SecretDetector,
     },
     event::PackId,
     finding::Finding,
     hash, length,
-    policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile},
+    policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile, RuleAction},
     receipt::{Gap, GapReason, Receipt},
     span::Span,
     text::Vocabulary,
@@ -40,6 +46,9 @@ pub struct Engine {
     secrets: SecretDetector,
     pii: PiiDetector,
     obfuscation: ObfuscationDetector,
+    canaries: Canaries,
+    /// The rules about leaks stand in the list from here on.
+    leak: RuleIdx,
     catalog: Catalog,
 }
 
@@ -117,7 +126,11 @@ impl Engine {
         let contexts = patterns.context_infos();
         let obfuscation = ObfuscationDetector::new(RuleIdx(rules.len() as u16));
         rules.extend(ObfuscationDetector::rule_infos());
+        let leak = RuleIdx(rules.len() as u16);
+        rules.extend(leak::rule_infos());
         policy.check(rules.iter().map(|rule| rule.id.as_str()))?;
+        let canaries = Canaries::new(&policy.canaries)
+            .map_err(|e| PolicyError { field: String::from("canaries"), reason: e.to_string() })?;
         let text = serde_json::to_string(&policy).unwrap_or_default();
         let default_profile = policy.profile(DEFAULT_PROFILE).cloned().unwrap_or_default();
         Ok(Self {
@@ -129,6 +142,8 @@ impl Engine {
             secrets,
             pii,
             obfuscation,
+            canaries,
+            leak,
             catalog: Catalog { rules, contexts },
         })
     }
@@ -138,7 +153,10 @@ impl Engine {
         let profile = self.profile(profile)?;
         let Inspection { decision, receipt, .. } = match body.len() > profile.limits.body_bytes as usize {
             true => Inspection::unread(profile, direction, GapReason::Size, body.len()),
-            false => self.inspect(profile, direction, format, body, &mut Placeholders::default()),
+            false => {
+                let (mut placeholders, mut memory) = (Placeholders::default(), Memory::default());
+                self.inspect(profile, direction, format, body, &mut placeholders, &mut memory)
+            }
         };
         let Decision { verdict, action, score, findings, .. } = decision;
         Some(Scan { verdict, action, score, findings, receipt })
@@ -199,6 +217,51 @@ impl Engine {
         [self.patterns.as_ref(), &self.card, &self.secrets, &self.pii, &self.obfuscation]
     }
 
+    /// The detector for one body of an exchange.
+    pub(crate) fn watch<'a>(
+        &'a self,
+        direction: Direction,
+        memory: &'a Memory,
+        placeholders: &'a Placeholders,
+    ) -> Watch<'a> {
+        Watch {
+            first_rule: self.leak,
+            direction,
+            canaries: &self.canaries,
+            memory,
+            placeholders,
+            looks_for_data: self.policy.level_max() > 1,
+            is_whole: true,
+        }
+    }
+
+    pub(crate) fn detectors_with<'a>(&'a self, watch: &'a Watch<'_>) -> [&'a dyn Detector; 6] {
+        let [patterns, card, secrets, pii, obfuscation] = self.detectors();
+        [patterns, card, secrets, pii, obfuscation, watch]
+    }
+
+    /// What an answer is held against. Values count that a profile looks for, whatever it does about them.
+    fn remember(
+        &self,
+        profile: &Profile,
+        body: &[u8],
+        extraction: &Extraction,
+        hits: &[Hit],
+        memory: &mut Memory,
+    ) {
+        if !profile.response.guard {
+            return;
+        }
+        let is_sensitive = |hit: &&Hit| {
+            self.catalog.rule(hit.rule).is_some_and(|rule| {
+                !rule.family.raises_risk()
+                    && rule.level <= profile.level
+                    && profile.rule_action(&rule.id, rule.family) != RuleAction::Off
+            })
+        };
+        memory.learn(body, extraction, hits.iter().filter(is_sensitive), profile.level > 1);
+    }
+
     pub(crate) fn vocabulary(&self) -> &dyn Vocabulary {
         self.patterns.as_ref()
     }
@@ -214,11 +277,14 @@ impl Engine {
         format: Format,
         body: &[u8],
         placeholders: &mut Placeholders,
+        memory: &mut Memory,
     ) -> Inspection {
         let mut extraction = extract(format, direction, body);
-        let hits = detect(&self.detectors(), self.vocabulary(), body, &mut extraction);
+        let watch = self.watch(direction, memory, placeholders);
+        let detectors = self.detectors_with(&watch);
+        let hits = detect(&detectors, self.vocabulary(), body, &mut extraction);
         if let Some(mut by_label) = extraction.by_label.take() {
-            let others = detect(&self.detectors(), self.vocabulary(), body, &mut by_label);
+            let others = detect(&detectors, self.vocabulary(), body, &mut by_label);
             let known = Known::new(&hits);
             // Two readers disagree on what the body says, and one of them sees more.
             if !others.iter().all(|other| known.has(other)) {
@@ -227,6 +293,9 @@ impl Engine {
         }
         extraction.gaps.extend(length::gap(&profile.limits, direction, body, &extraction));
         let decision = decide(profile, direction, &self.catalog, &hits, &extraction);
+        if direction == Direction::Request {
+            self.remember(profile, body, &extraction, &hits, memory);
+        }
         let scanned: Vec<Span> = extraction.segments.iter().map(|segment| segment.span).collect();
         let mut edits = Vec::new();
         let mut restored = 0;

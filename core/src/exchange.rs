@@ -28,7 +28,7 @@ use crate::{
     action::{Action, Direction, Verdict},
     config::WithoutHeaderHold,
     decide::{Decision, decide},
-    detect::Catalog,
+    detect::{Catalog, leak::Memory},
     engine::{Engine, Inspection},
     event::{self, Event, EventId, Latency, Receipts},
     finding::Finding,
@@ -67,6 +67,8 @@ pub struct Exchange {
     outcome: Outcome,
     /// What masks of the request took out, for the response.
     placeholders: Placeholders,
+    /// What the response is held against.
+    memory: Memory,
     restored: u32,
     degraded: Option<String>,
 }
@@ -150,6 +152,7 @@ impl Exchange {
             replied: false,
             outcome: Outcome::default(),
             placeholders: Placeholders::default(),
+            memory: Memory::new(now.0),
             restored: 0,
             degraded: None,
         }
@@ -474,9 +477,10 @@ impl Exchange {
             return self.gap(direction, GapReason::Encoding, false, steps);
         }
         let placeholders = core::mem::take(&mut self.placeholders);
+        let memory = core::mem::take(&mut self.memory);
         let side = self.side_mut(direction);
         (side.state, side.intake) = (State::Streaming, intake);
-        side.stream = Some(Box::new(Stream::new(framing, direction, placeholders)));
+        side.stream = Some(Box::new(Stream::new(framing, direction, placeholders, memory)));
         self.release_headers_first(direction, steps);
     }
 
@@ -538,9 +542,10 @@ impl Exchange {
     fn judge(&mut self, direction: Direction, body: &[u8], steps: &mut Steps) {
         let format = self.side_mut(direction).format;
         let mut placeholders = core::mem::take(&mut self.placeholders);
+        let mut memory = core::mem::take(&mut self.memory);
         let Inspection { decision, receipt, edits: changes, restored, calls } =
-            self.engine.inspect(self.profile(), direction, format, body, &mut placeholders);
-        self.placeholders = placeholders;
+            self.engine.inspect(self.profile(), direction, format, body, &mut placeholders, &mut memory);
+        (self.placeholders, self.memory) = (placeholders, memory);
         self.restored += restored;
         if direction == Direction::Request {
             self.meta.calls = calls;

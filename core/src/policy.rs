@@ -11,7 +11,7 @@ use alloc::{
 };
 use core::fmt;
 
-use sentinel_model::{Channel, Family};
+use sentinel_model::{Channel, Family, fold};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -29,6 +29,9 @@ pub const DEFAULT_PROFILE: &str = "default";
 pub const BODY_BYTES_DEFAULT: u32 = 512 * 1024;
 pub const BODY_BYTES_LIMIT: u32 = 16 * 1024 * 1024;
 pub const PROMPT_CHARS_DEFAULT: u32 = 10_000;
+pub const CANARIES_MAX: usize = 64;
+pub const CANARY_BYTES_MIN: usize = 8;
+pub const CANARY_BYTES_MAX: usize = 256;
 pub const RESPONSE_CHARS_DEFAULT: u32 = 50_000;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +41,8 @@ pub struct Policy {
     /// The first route that matches decides. Traffic that no route matches is forwarded and recorded as not guarded.
     pub routes: Vec<Route>,
     pub profiles: BTreeMap<String, Profile>,
+    /// Texts that must never leave, whatever the profile: in no answer, and in no arguments of tools.
+    pub canaries: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -203,6 +208,7 @@ impl Default for Policy {
             schema: SCHEMA.into(),
             routes: Vec::from([everything]),
             profiles: BTreeMap::from([(default_profile_name(), Profile::default())]),
+            canaries: Vec::new(),
         }
     }
 }
@@ -262,7 +268,7 @@ impl Policy {
                 .check(rules.clone())
                 .map_err(|(at, reason)| error(&alloc::format!("profiles.{name}.{at}"), reason))?;
         }
-        Ok(())
+        check_canaries(&self.canaries)
     }
 
     /// No profile uses a rule above this level.
@@ -279,6 +285,23 @@ impl Policy {
     pub(crate) fn route(&self, headers: &Headers<'_>) -> Option<&Route> {
         self.routes.iter().find(|route| route.matches.matches(headers, route.guard))
     }
+}
+
+/// Shorter ones stand in harmless texts; none of them is named in the error, which goes into logs.
+fn check_canaries(canaries: &[String]) -> Result<(), PolicyError> {
+    if canaries.len() > CANARIES_MAX {
+        let reason = alloc::format!("has {} texts, expected at most {CANARIES_MAX}", canaries.len());
+        return Err(error("canaries", reason));
+    }
+    for (idx, canary) in canaries.iter().enumerate() {
+        // Compared without regard to case and to characters that show nothing.
+        let len = fold::fold_word(canary).trim().len();
+        if !(CANARY_BYTES_MIN..=CANARY_BYTES_MAX).contains(&len) {
+            let reason = alloc::format!("has {len} bytes, expected {CANARY_BYTES_MIN} to {CANARY_BYTES_MAX}");
+            return Err(error(&alloc::format!("canaries[{idx}]"), reason));
+        }
+    }
+    Ok(())
 }
 
 type Complaint = (String, String);
@@ -519,6 +542,22 @@ mod tests {
         let headers: Headers<'_> = [(&b":path"[..], path.as_bytes())].into_iter().collect();
         assert_eq!(matches.matches(&headers, true), guarded, "guard {pattern} {path}");
         assert_eq!(matches.matches(&headers, false), exempt, "let pass {pattern} {path}");
+    }
+
+    #[track_caller]
+    fn complaint_about(canaries: &[&str]) -> String {
+        let canaries = canaries.iter().map(ToString::to_string).collect();
+        let policy = Policy { canaries, ..Policy::default() };
+        policy.check(core::iter::empty()).err().map_or_else(String::new, |error| error.to_string())
+    }
+
+    #[test]
+    fn canaries_are_neither_short_nor_many_and_errors_do_not_name_them() {
+        assert_eq!(complaint_about(&["periwinkle", "12345678"]), "");
+        assert_eq!(complaint_about(&["periwinkle", "kite"]), "canaries[1]: has 4 bytes, expected 8 to 256");
+        let hidden = "k\u{200b}i\u{200b}t\u{200b}e";
+        assert_eq!(complaint_about(&[hidden]), "canaries[0]: has 4 bytes, expected 8 to 256");
+        assert_eq!(complaint_about(&["periwinkle"; 65]), "canaries: has 65 texts, expected at most 64");
     }
 
     #[test]

@@ -15,7 +15,10 @@ use crate::{
     act::{Edit, mask, mask::Placeholders, restore, splice},
     action::{Action, Direction},
     decide::{Decision, decide},
-    detect::{self, Budget, Hit, Hits},
+    detect::{
+        self, Budget, Hit, Hits,
+        leak::{Memory, Watch},
+    },
     engine::Engine,
     length,
     policy::{Profile, Restore},
@@ -44,6 +47,7 @@ pub(crate) struct Stream {
     /// Replacements in `held`, in order.
     edits: Vec<Edit>,
     placeholders: Placeholders,
+    memory: Memory,
     restored: u32,
     hits: Vec<Hit>,
     /// The first gap of each reason.
@@ -94,7 +98,12 @@ pub(crate) enum Fed {
 }
 
 impl Stream {
-    pub(crate) fn new(framing: Framing, direction: Direction, mut placeholders: Placeholders) -> Self {
+    pub(crate) fn new(
+        framing: Framing,
+        direction: Direction,
+        mut placeholders: Placeholders,
+        memory: Memory,
+    ) -> Self {
         placeholders.seal();
         Self {
             framing,
@@ -107,6 +116,7 @@ impl Stream {
             windows: Vec::new(),
             edits: Vec::new(),
             placeholders,
+            memory,
             restored: 0,
             hits: Vec::new(),
             gaps: Vec::new(),
@@ -248,11 +258,12 @@ impl Stream {
         budget: &mut Budget,
     ) {
         let mut view = View::default();
+        let watch = self.watch(engine);
         for (idx, segment) in alone.segments.iter().enumerate() {
             let Ok(text) = core::str::from_utf8(segment.span.of(event)) else { continue };
             view.clear();
             view.append(text, segment.span.start + at, segment.layers);
-            found.extend(look(engine, &mut view, segment.channel, idx as u32, budget));
+            found.extend(look(engine, &watch, &mut view, segment.channel, idx as u32, budget));
         }
     }
 
@@ -266,19 +277,25 @@ impl Stream {
         budget: &mut Budget,
     ) -> Vec<Hit> {
         let (mut view, _) = self.view_of(lane);
-        let hits = look(engine, &mut view, lane.0, 0, budget);
+        let watch = self.watch(engine);
+        let hits = look(engine, &watch, &mut view, lane.0, 0, budget);
+        let grows =
+            engine.detectors_with(&watch).into_iter().filter_map(|detector| detector.open(&view)).min();
         let placeholder = self.restore_window(profile, lane, &view, is_final);
         let window = self.window(lane);
         let end = window.segments.last().map_or(window.judged, |segment| segment.span.end);
         let is_open = |hit: &Hit| hit.span.end == end && !is_final;
         let open_hits = hits.iter().filter(|hit| is_open(hit)).map(|hit| hit.span.start).min();
-        let grows = engine.detectors().into_iter().filter_map(|detector| detector.open(&view)).min();
         let grows = grows.filter(|_| !is_final).map(|at| view.source(at, at + 1).start);
         window.open = open_hits.into_iter().chain(grows).chain(placeholder).min();
         let judged = core::mem::replace(&mut window.judged, end);
         hits.into_iter()
             .filter(|hit| !hit.span.is_empty() && hit.span.end >= judged && !is_open(hit))
             .collect()
+    }
+
+    fn watch<'a>(&'a self, engine: &'a Engine) -> Watch<'a> {
+        Watch { is_whole: false, ..engine.watch(self.direction, &self.memory, &self.placeholders) }
     }
 
     /// Placeholders that this event has completed get their text back. Answers where one may have begun.
@@ -505,9 +522,16 @@ fn first_payload(events: &[u8]) -> String {
 }
 
 /// What there is in one view.
-fn look(engine: &Engine, view: &mut View, channel: Channel, segment: u32, budget: &mut Budget) -> Vec<Hit> {
+fn look(
+    engine: &Engine,
+    watch: &Watch<'_>,
+    view: &mut View,
+    channel: Channel,
+    segment: u32,
+    budget: &mut Budget,
+) -> Vec<Hit> {
     let mut hits = Hits::new(core::mem::take(budget), channel, segment);
-    detect::look(&engine.detectors(), engine.vocabulary(), view, &mut hits);
+    detect::look(&engine.detectors_with(watch), engine.vocabulary(), view, &mut hits);
     let (list, left) = hits.into_parts();
     *budget = left;
     list

@@ -10,6 +10,7 @@ mod view;
 mod words;
 
 pub(crate) use blocks::{Run, Visitor, Walk};
+pub(crate) use decode::{base64, hex};
 pub(crate) use disguise::{Vocabulary, uncover};
 pub(crate) use search::{Eight, find};
 pub(crate) use signs::{Kind, Sign, may_pass_for_latin};

@@ -62,7 +62,7 @@ fn is_prose(text: &str) -> bool {
     n_chars >= 4 && n_fine * 20 >= n_chars * 19 && n_letters * 2 >= n_chars
 }
 
-fn hex(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn hex(text: &[u8]) -> Option<Vec<u8>> {
     let text = text.strip_prefix(b"0x").unwrap_or(text);
     if !text.len().is_multiple_of(2) {
         return None;
@@ -76,7 +76,7 @@ fn hex(text: &[u8]) -> Option<Vec<u8>> {
         .collect()
 }
 
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.iter().rposition(|b| *b != b'=').map_or(0, |last| last + 1);
     let (text, padding) = text.split_at_checked(end)?;
     // One letter alone holds no byte.
