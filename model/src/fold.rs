@@ -18,9 +18,8 @@ pub enum Folded {
 
 /// What a character stands for in ASCII, in lower case, whatever its accents and its style.
 pub fn to_ascii(c: char) -> Option<Folded> {
-    // The apostrophe of typography stands in words like the plain one.
-    if matches!(c, '\u{2018}' | '\u{2019}' | '\u{2bc}') {
-        return Some(Folded::One(b'\''));
+    if let Some(folded) = by_hand(c) {
+        return Some(folded);
     }
     // Greek to Georgian, and most of the east: nothing there is ASCII in another dress.
     if matches!(c, '\0'..='\u{7f}' | '\u{370}'..='\u{1cff}' | '\u{3400}'..='\u{faff}') {
@@ -34,15 +33,54 @@ pub fn to_ascii(c: char) -> Option<Folded> {
     MANY.get(idx).map(|(_, text)| Folded::Many(text))
 }
 
+/// What people write for one another and Unicode keeps apart.
+const fn by_hand(c: char) -> Option<Folded> {
+    Some(match c {
+        '\u{2018}' | '\u{2019}' | '\u{2bc}' => Folded::One(b'\''),
+        '\u{110}' | '\u{111}' => Folded::One(b'd'),
+        '\u{131}' => Folded::One(b'i'),
+        '\u{141}' | '\u{142}' => Folded::One(b'l'),
+        '\u{d8}' | '\u{f8}' => Folded::One(b'o'),
+        '\u{c6}' | '\u{e6}' => Folded::Many("ae"),
+        '\u{152}' | '\u{153}' => Folded::Many("oe"),
+        '\u{df}' | '\u{1e9e}' => Folded::Many("ss"),
+        _ => return None,
+    })
+}
+
+/// The same between letters that are not ASCII.
+const fn spelled_alike(c: char) -> Option<char> {
+    Some(match c {
+        // Cyrillic yo.
+        '\u{401}' | '\u{451}' => '\u{435}',
+        // Alef with its signs, the two forms of yeh, Persian yeh and kaf.
+        '\u{622}' | '\u{623}' | '\u{625}' | '\u{671}' => '\u{627}',
+        '\u{649}' | '\u{6cc}' => '\u{64a}',
+        '\u{6a9}' => '\u{643}',
+        // Devanagari letters with a dot below.
+        '\u{958}' => '\u{915}',
+        '\u{959}' => '\u{916}',
+        '\u{95a}' => '\u{917}',
+        '\u{95b}' => '\u{91c}',
+        '\u{95c}' => '\u{921}',
+        '\u{95d}' => '\u{922}',
+        '\u{95e}' => '\u{92b}',
+        '\u{95f}' => '\u{92f}',
+        _ => return None,
+    })
+}
+
 /// The ASCII letter that a letter of another script looks like.
 pub fn looks_like(c: char) -> Option<u8> {
     let idx = LOOKALIKES.binary_search_by_key(&c, |(other, _)| *other).ok()?;
     LOOKALIKES.get(idx).map(|(_, ascii)| *ascii)
 }
 
-/// A letter in lower case, or what Unicode makes of it. What most texts are made of needs no look into tables.
-pub fn lower(c: char) -> impl Iterator<Item = char> {
+/// A letter that has no ASCII form, as it is compared: in lower case, and spelled in one way. What most texts are made of
+/// needs no look into tables.
+pub fn plain(c: char) -> impl Iterator<Item = char> {
     let simple = match c {
+        _ if spelled_alike(c).is_some() => spelled_alike(c),
         '\u{430}'..='\u{44f}'
         | '\u{5d0}'..='\u{64a}'
         | '\u{900}'..='\u{97f}'
@@ -62,7 +100,7 @@ pub fn fold_word(word: &str) -> String {
         match to_ascii(c) {
             Some(Folded::One(byte)) => out.push(char::from(byte)),
             Some(Folded::Many(text)) => out.push_str(text),
-            None => out.extend(lower(c)),
+            None => out.extend(plain(c)),
         }
     }
     out
@@ -150,7 +188,11 @@ mod tests {
 
     #[test]
     fn letters_are_in_lower_case() {
-        let wrong = (char::MIN..=char::MAX).find(|c| !lower(*c).eq(c.to_lowercase()));
+        let is_right = |c: char| match spelled_alike(c) {
+            Some(plain) => super::plain(c).eq([plain]) && super::plain(plain).eq([plain]),
+            None => plain(c).eq(c.to_lowercase()),
+        };
+        let wrong = (char::MIN..=char::MAX).find(|c| !is_right(*c));
         assert_eq!(wrong, None);
     }
 
@@ -167,10 +209,14 @@ mod tests {
             ("\u{24d8}gn\u{f6}r\u{e9}", "ignore"),
             ("e\u{301}", "e"),
             ("\u{fb01}n", "fin"),
-            ("\u{df}", "\u{df}"),
+            ("stra\u{df}e", "strasse"),
+            ("\u{451}\u{436}", "\u{435}\u{436}"),
+            ("\u{623}\u{6a9}", "\u{627}\u{643}"),
+            ("\u{95b}", "\u{91c}"),
+            ("\u{91c}\u{93c}", "\u{91c}"),
             ("\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}", "\u{43f}\u{440}\u{438}\u{432}\u{435}\u{442}"),
             ("\u{4f60}\u{597d}", "\u{4f60}\u{597d}"),
-            ("\u{c5}\u{d8}", "a\u{f8}"),
+            ("\u{c5}\u{d8}", "ao"),
         ] {
             assert_eq!(fold_word(word), plain);
         }

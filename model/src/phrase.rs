@@ -253,7 +253,7 @@ impl Parser<'_> {
 
     /// What is written without spaces: one word, or several where characters stand alone.
     fn words_into(&mut self, words: &mut Vec<Word>) -> Result<(), PhraseError> {
-        let end = self.rest.find(|c| !is_word_char(c)).unwrap_or(self.rest.len());
+        let end = self.rest.find(|c| !is_word_char(c) && !stands_alone(c)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         if word.is_empty() {
             return Err(PhraseError("expected a word, a group, ~N or a quoted literal"));
@@ -264,7 +264,7 @@ impl Parser<'_> {
         if text.is_empty()
             || text.starts_with('\'')
             || text.ends_with('\'')
-            || !text.chars().all(is_word_char)
+            || !text.chars().all(|c| is_word_char(c) || stands_alone(c))
         {
             return Err(PhraseError("a word that no text can have"));
         }

@@ -101,10 +101,15 @@ impl Index {
             (1..=Word::HEAD_BYTES as u8).filter(|len| self.keys.iter().any(|key| key.stem == *len)).collect();
         self.pairs = vec![0; (1 << 16) / 64];
         for (idx, literal) in self.literals.iter().enumerate() {
-            let pair = pair_in(literal.text.as_bytes(), literal.pair_at as usize);
-            self.by_pair.push((pair, idx as u16));
-            if let Some(bits) = self.pairs.get_mut(usize::from(pair) / 64) {
-                *bits |= 1 << (pair % 64);
+            let at = literal.pair_at as usize;
+            let first = literal.text.as_bytes().get(at).copied().unwrap_or(0);
+            // Anything may follow a sign that the literal ends with.
+            let nexts = literal.text.as_bytes().get(at + 1).map_or(0..=u8::MAX, |next| *next..=*next);
+            for pair in nexts.map(|next| u16::from_le_bytes([first, next])) {
+                self.by_pair.push((pair, idx as u16));
+                if let Some(bits) = self.pairs.get_mut(usize::from(pair) / 64) {
+                    *bits |= 1 << (pair % 64);
+                }
             }
         }
         self.by_pair.sort_unstable();
@@ -336,12 +341,13 @@ fn best_pair(literal: &[u8]) -> Option<usize> {
     let is_common = |byte: u8| matches!(byte, b'"' | b'.' | b',' | b':' | b'-' | b'/' | b'*');
     let rarity = |at: usize| {
         let (first, next) = (literal.get(at).copied().unwrap_or(0), literal.get(at + 1).copied());
-        let next = next.unwrap_or(b' ');
-        2 * u8::from(!is_common(first)) + 3 * u8::from(is_sign(next)) + u8::from(next.is_ascii_alphanumeric())
+        let Some(next) = next else { return 0 };
+        1 + 2 * u8::from(!is_common(first))
+            + 3 * u8::from(is_sign(next))
+            + u8::from(next.is_ascii_alphanumeric())
     };
-    // The last byte has nothing behind it that the literal could tell.
-    let last = literal.len().checked_sub(1)?;
-    (0..last).filter(|at| literal.get(*at).is_some_and(|byte| is_sign(*byte))).max_by_key(|at| rarity(*at))
+    let signs = literal.iter().enumerate().filter(|(_, byte)| is_sign(**byte));
+    signs.map(|(at, _)| at).max_by_key(|at| rarity(*at))
 }
 
 #[cfg(test)]
@@ -404,10 +410,11 @@ mod tests {
 
     #[test]
     fn literals_are_found_anywhere() {
-        let index = index(&[], &["<|im_start|>", "[/inst]", "system:\n", "\u{1f513}"]);
+        let index = index(&[], &["<|im_start|>", "[/inst]", "system:\n", "\u{1f513}", "\nhuman:"]);
         check(&index, "x<|im_start|>user[/inst]", &[("<|im_start|>", 0), ("[/inst]", 1)]);
         check(&index, "ecosystem:\n \u{1f513}", &[("system:\n", 2), ("\u{1f513}", 3)]);
-        check(&index, "<|im_end|> [inst] system: ", &[]);
+        check(&index, "a\nhuman: b\nhuman:", &[("\nhuman:", 4), ("\nhuman:", 4)]);
+        check(&index, "<|im_end|> [inst] system: human:", &[]);
     }
 
     #[test]

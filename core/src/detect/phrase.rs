@@ -93,7 +93,7 @@ struct Pattern {
     len: u32,
     prefix: bool,
     /// What the head does not hold.
-    tail: Box<str>,
+    tail: Box<[u8]>,
 }
 
 /// Where in a phrase a literal stands: which alternative of the anchor step, which word of it.
@@ -310,7 +310,7 @@ impl Pattern {
             (true, n_head @ 0..8) => (1 << (8 * n_head)) - 1,
             _ => u64::MAX,
         };
-        let tail = word.text.get(n_head..).unwrap_or("");
+        let tail = bytes.get(n_head..).unwrap_or_default();
         Self {
             head: Word::head_of(bytes),
             mask,
@@ -329,9 +329,7 @@ impl Pattern {
 
     fn tail_matches(&self, word: Word, text: &str) -> bool {
         let from = word.start as usize + Word::HEAD_BYTES;
-        text.as_bytes()
-            .get(from..word.end as usize)
-            .is_some_and(|tail| tail.starts_with(self.tail.as_bytes()))
+        text.as_bytes().get(from..word.end as usize).is_some_and(|tail| tail.starts_with(&self.tail))
     }
 }
 

@@ -193,7 +193,7 @@ impl View {
             Reading::Folded => match fold::to_ascii(c) {
                 Some(Folded::One(byte)) => self.text.push(char::from(byte)),
                 Some(Folded::Many(text)) => self.text.push_str(text),
-                None => self.text.extend(fold::lower(c)),
+                None => self.text.extend(fold::plain(c)),
             },
         }
         match c.is_ascii() {
