@@ -10,11 +10,12 @@ use alloc::{string::String, vec, vec::Vec};
 use sentinel_model::Channel;
 
 use crate::{
+    act::Kept,
     action::{Action, Direction, Verdict},
     detect::{Catalog, Hit, RuleInfo},
     event::FINDINGS_LISTED_MAX,
     finding::Finding,
-    policy::{Mode, Profile, RuleAction},
+    policy::{MaskStyle, Mode, Profile, RuleAction},
     receipt::{Gap, GapReason},
     span::Span,
     text::Layers,
@@ -49,6 +50,8 @@ pub(crate) struct Mask {
     pub(crate) layers: Layers,
     /// `CARD` for `pii/card`: what the placeholder is named after.
     pub(crate) entity: String,
+    /// What of it may still be seen.
+    pub(crate) kept: Kept,
     /// Masks with the same number are parts of one text.
     pub(crate) hit: u32,
 }
@@ -77,7 +80,8 @@ pub(crate) fn decide(
             RuleAction::Score | RuleAction::Tag => wanted = wanted.max(Action::Tag),
             RuleAction::Mask => {
                 wanted = wanted.max(Action::Mask);
-                decision.masks.extend(Mask::all_of(hit, idx as u32, rule, extraction));
+                let style = profile.mask_style(&rule.id, rule.family);
+                decision.masks.extend(Mask::all_of(hit, idx as u32, rule, style, extraction));
             }
             RuleAction::Block => wanted = Action::Block,
         }
@@ -206,15 +210,17 @@ impl Mask {
         hit: &Hit,
         number: u32,
         rule: &RuleInfo,
+        style: MaskStyle,
         extraction: &Extraction,
     ) -> impl Iterator<Item = Self> {
         let name = rule.id.rsplit('/').next().unwrap_or("DATA");
         let entity = name.to_ascii_uppercase().replace('-', "_");
+        let kept = Kept::of(style, &rule.id, rule.family);
         pieces(extraction, hit.segment as usize, hit.span).enumerate().map(move |(part, (segment, span))| {
             // Part of a number cannot be replaced without breaking it: a sign or a fraction may stand beside it.
             let span = if segment.form == Form::JsonNumber { segment.span } else { span };
             let (form, layers, entity) = (segment.form, segment.layers, entity.clone());
-            Self { span, form, layers, entity, hit: number, continues: part > 0 }
+            Self { span, form, layers, entity, kept, hit: number, continues: part > 0 }
         })
     }
 }

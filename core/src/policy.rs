@@ -34,6 +34,9 @@ pub const CANARY_BYTES_MIN: usize = 8;
 pub const CANARY_BYTES_MAX: usize = 256;
 pub const RESPONSE_CHARS_DEFAULT: u32 = 50_000;
 
+/// What invoices show of a number, and nobody can use.
+const KEEP_LAST_MAX: u8 = 4;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
@@ -79,6 +82,8 @@ pub struct Profile {
     pub channels: BTreeMap<Channel, Thresholds>,
     /// By rule id (`pii/card`) or family (`pii`): what a finding leads to. The id goes before the family.
     pub rules: BTreeMap<String, RuleAction>,
+    /// By rule id or family, as in `rules`: how a mask looks.
+    pub masks: BTreeMap<String, MaskStyle>,
     pub on_gap: GapPolicy,
     pub limits: Limits,
     pub response: ResponsePolicy,
@@ -112,6 +117,17 @@ pub enum RuleAction {
     Tag,
     Mask,
     Block,
+}
+
+/// What stands where something was masked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskStyle {
+    /// `[CARD_1]`, for which the answer gets the text back.
+    #[default]
+    Placeholder,
+    /// Stars, and so many letters and digits of its end. Of an e-mail address the domain stays.
+    KeepLast(u8),
 }
 
 /// What a gap in the receipt leads to. A reason that is not listed takes the built-in choice of its direction.
@@ -221,6 +237,7 @@ impl Default for Profile {
             thresholds: Thresholds { tag: 0.4, block: 0.8 },
             channels: BTreeMap::new(),
             rules: [Family::Pii, Family::Secret].map(|f| (f.name().to_string(), RuleAction::Mask)).into(),
+            masks: BTreeMap::new(),
             on_gap: GapPolicy::default(),
             limits: Limits::default(),
             response: ResponsePolicy::default(),
@@ -413,13 +430,22 @@ impl Profile {
         for (channel, thresholds) in &self.channels {
             thresholds.check(alloc::format!("channels.{}", channel.name()))?;
         }
-        for name in self.rules.keys() {
+        let names = self.rules.keys().map(|name| ("rules", name));
+        for (field, name) in names.chain(self.masks.keys().map(|name| ("masks", name))) {
             let is_family = Family::ALL.iter().any(|family| family.name() == name);
             if !is_family && !rules.clone().any(|rule| rule == name) {
                 let families = Family::ALL.map(Family::name);
                 let reason =
                     alloc::format!("no rule has this id and no family this name; families are {families:?}");
-                return Err((alloc::format!("rules.{name}"), reason));
+                return Err((alloc::format!("{field}.{name}"), reason));
+            }
+        }
+        for (name, style) in &self.masks {
+            if let MaskStyle::KeepLast(n) = style
+                && !(1..=KEEP_LAST_MAX).contains(n)
+            {
+                let reason = alloc::format!("is {n}, expected 1 to {KEEP_LAST_MAX}");
+                return Err((alloc::format!("masks.{name}.keep_last"), reason));
             }
         }
         if !(1024..=BODY_BYTES_LIMIT).contains(&self.limits.body_bytes) {
@@ -450,6 +476,10 @@ impl Profile {
         })
     }
 
+    pub(crate) fn mask_style(&self, id: &str, family: Family) -> MaskStyle {
+        self.masks.get(id).or_else(|| self.masks.get(family.name())).copied().unwrap_or_default()
+    }
+
     pub fn gap_action(&self, direction: Direction, reason: GapReason) -> GapAction {
         let chosen = match direction {
             Direction::Request => &self.on_gap.request,
@@ -466,9 +496,12 @@ impl Profile {
         let all = |direction| GapReason::ALL.map(|reason| (reason, self.gap_action(direction, reason)));
         let channels = Channel::ALL.map(|channel| (channel, self.thresholds(channel)));
         let rules = Family::ALL.map(|family| (family.name().to_string(), self.rule_action("", family)));
+        let masked = [Family::Pii, Family::Secret];
+        let masks = masked.map(|family| (family.name().to_string(), self.mask_style("", family)));
         let mut explained = self.clone();
         explained.channels = channels.into_iter().collect();
         explained.rules = rules.into_iter().chain(self.rules.clone()).collect();
+        explained.masks = masks.into_iter().chain(self.masks.clone()).collect();
         explained.on_gap.request = all(Direction::Request).into_iter().collect();
         explained.on_gap.response = all(Direction::Response).into_iter().collect();
         explained
@@ -579,6 +612,31 @@ mod tests {
         check("/v1/*", "/v2/chat", false, false);
         check("/v1/chat", "/v1/chat", true, true);
         check("/v1/chat", "/v1/chats", false, false);
+    }
+
+    #[test]
+    fn masks_name_a_rule_and_keep_little() {
+        let complaint = |name: &str, style| {
+            let profile = Profile { masks: [(name.into(), style)].into(), ..Profile::default() };
+            profile.check(["pii/card"].into_iter()).err().map(|(field, _)| field)
+        };
+        assert_eq!(complaint("pii/card", MaskStyle::KeepLast(4)), None);
+        assert_eq!(complaint("secret", MaskStyle::Placeholder), None);
+        assert_eq!(complaint("pii/cart", MaskStyle::KeepLast(4)).as_deref(), Some("masks.pii/cart"));
+        for n in [0, 5] {
+            let field = complaint("pii", MaskStyle::KeepLast(n));
+            assert_eq!(field.as_deref(), Some("masks.pii.keep_last"));
+        }
+    }
+
+    #[test]
+    fn the_mask_of_a_rule_goes_before_that_of_its_family() {
+        let (card, all) = (MaskStyle::KeepLast(4), MaskStyle::KeepLast(2));
+        let masks = [("pii/card".into(), card), ("pii".into(), all)].into();
+        let profile = Profile { masks, ..Profile::default() };
+        assert_eq!(profile.mask_style("pii/card", Family::Pii), card);
+        assert_eq!(profile.mask_style("pii/phone", Family::Pii), all);
+        assert_eq!(profile.mask_style("secret/jwt", Family::Secret), MaskStyle::Placeholder);
     }
 
     #[test]

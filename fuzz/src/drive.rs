@@ -62,6 +62,14 @@ impl Kind {
     }
 }
 
+/// An engine that looks for the rules of a level and all below, for targets that need no exchange.
+pub fn engine_at(level: u8) -> Engine {
+    let patterns = Arc::new(PatternSet::builtin().expect("the packs that are built in compile"));
+    let policy = json!({ "profiles": { "default": { "level": level } } });
+    let policy = serde_json::from_value(policy).expect("the form of a policy");
+    Engine::new(policy, patterns).expect("the policy is good")
+}
+
 #[derive(Clone, Default)]
 pub struct Message {
     pub headers: Pairs,

@@ -1,5 +1,6 @@
 //! What each target does with the bytes of the fuzzer.
 
+pub mod decode;
 pub mod exchange;
 pub mod form;
 pub mod format;
@@ -8,4 +9,6 @@ pub mod json;
 pub mod multipart;
 pub mod phrase;
 pub mod policy;
+pub mod recognise;
 pub mod stream;
+pub mod view;

@@ -8,6 +8,9 @@
 //! and rules meet by name: the last part of a rule's id, or what [`NAMES`] says. Of secrets the kind does not matter:
 //! one that is found as another is found.
 //!
+//! `"spans":null` says that nobody marked where in the text something is. Such a row counts by its `label` alone: 1,
+//! something is in it, 0, nothing is. Without a label it is skipped.
+//!
 //! Rules against attacks judge whole texts: see [`attacks`].
 
 mod attacks;
@@ -110,8 +113,14 @@ const NAMES: &[(&str, &[&str])] = &[
 #[derive(Deserialize)]
 struct Row {
     text: String,
-    #[serde(default)]
+    /// Nothing is in a text whose row does not speak of spans; nobody knows where there is `null`.
+    #[serde(default = "no_spans")]
     spans: Option<Vec<Label>>,
+    label: Option<u8>,
+}
+
+fn no_spans() -> Option<Vec<Label>> {
+    Some(Vec::new())
 }
 
 #[derive(Deserialize)]
@@ -145,6 +154,10 @@ struct Tally {
     /// Rows without labels, and how many of them something was found in.
     rows_clean: usize,
     rows_clean_hit: usize,
+    /// Rows that only say that something is in them, and in how many of them something was found.
+    rows_unmarked: usize,
+    rows_unmarked_hit: usize,
+    rows_skipped: usize,
     counts: BTreeMap<String, Count>,
     mistakes: BTreeMap<String, Vec<String>>,
 }
@@ -175,6 +188,9 @@ pub(crate) fn run(args: &Args) -> Result<Report, Fault> {
         "rows": tally.rows,
         "rows_without_labels": tally.rows_clean,
         "rows_without_labels_hit": tally.rows_clean_hit,
+        "rows_without_spans": tally.rows_unmarked,
+        "rows_without_spans_hit": tally.rows_unmarked_hit,
+        "rows_skipped": tally.rows_skipped,
         "entities": as_json(&lines)?,
     });
     Ok(Report { text: describe(&tally, &lines), json, code: 0 })
@@ -203,6 +219,18 @@ impl Tally {
             .map(|sighting| (sighting.span, sighting.rule))
             .collect();
         self.rows += 1;
+        match (&row.spans, row.label) {
+            (None, None) => {
+                self.rows_skipped += 1;
+                return;
+            }
+            (None, Some(1..)) => {
+                self.rows_unmarked += 1;
+                self.rows_unmarked_hit += usize::from(!sightings.is_empty());
+                return;
+            }
+            (None, Some(0)) | (Some(_), _) => {}
+        }
         self.rows_clean += usize::from(labels.is_empty());
         self.rows_clean_hit += usize::from(labels.is_empty() && !sightings.is_empty());
         for (span, label) in &labels {
@@ -304,9 +332,16 @@ fn describe(tally: &Tally, lines: &[Line<'_>]) -> String {
             line.count.finds
         );
     }
-    let Tally { rows, rows_clean, rows_clean_hit, .. } = tally;
+    let Tally { rows, rows_clean, rows_clean_hit, rows_unmarked, rows_unmarked_hit, rows_skipped, .. } =
+        tally;
     let _ =
         writeln!(text, "\n{rows} rows; something found in {rows_clean_hit} of {rows_clean} without labels");
+    if rows_unmarked + rows_skipped > 0 {
+        let _ = writeln!(
+            text,
+            "and in {rows_unmarked_hit} of {rows_unmarked} that are labelled as a whole; {rows_skipped} skipped"
+        );
+    }
     for (what, list) in tally.mistakes.iter().filter(|(_, list)| !list.is_empty()) {
         let _ = writeln!(text, "\n{what}");
         list.iter().for_each(|mistake| {

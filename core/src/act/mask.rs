@@ -1,5 +1,6 @@
 //! Placeholders for what must not go on. The same text gets the same placeholder within one exchange, so that a
-//! model can still tell two cards apart; the answer gets the text back for it.
+//! model can still tell two cards apart; the answer gets the text back for it. Where policy wants a part to be seen
+//! instead, [`Kept`](super::Kept) says how it looks, and nothing comes back.
 //!
 //! Invariant: what was taken out lives as long as the exchange and is in no log, event or debug output.
 
@@ -89,6 +90,7 @@ pub(crate) fn edits(body: &[u8], base: u32, masks: &[Mask], placeholders: &mut P
         let joins = next.span.overlaps(last.span);
         if joins {
             last.span.end = last.span.end.max(next.span.end);
+            last.kept = last.kept.both(next.kept);
         }
         joins
     });
@@ -107,7 +109,8 @@ pub(crate) fn edits(body: &[u8], base: u32, masks: &[Mask], placeholders: &mut P
             return Edit { span: mask.span, text: String::new() };
         }
         let original = originals.get(&mask.hit).map_or("", String::as_str);
-        let name = placeholders.name_for(&mask.entity, original, &taken);
+        let shown = mask.kept.shown(original);
+        let name = shown.unwrap_or_else(|| placeholders.name_for(&mask.entity, original, &taken));
         let text = match mask.form {
             // A bare number cannot hold a placeholder; a string can, and the JSON stays well formed.
             Form::JsonNumber => format!("{quote}{name}{quote}", quote = quote(mask.layers.strings)),

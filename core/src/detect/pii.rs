@@ -4,8 +4,8 @@
 //! One scan over the view finds anchors: digits, `@`, and a spelled-out dot. What stands around an anchor is read once
 //! and offered to the recognisers; of what overlaps, the one with the best evidence is reported.
 //!
-//! Bounded work: recognisers read a few dozen bytes around an anchor, words are looked up once, and both are paid for
-//! from the budget.
+//! Bounded work: recognisers read a few dozen bytes around an anchor, groups of a number and words are read once, and
+//! all of it is paid for from the budget.
 
 mod americas;
 mod asia_pacific;
@@ -33,6 +33,7 @@ use sentinel_model::Family;
 
 use self::{
     context::{Context, Topics, Words},
+    phone::Written,
     run::Run,
 };
 use super::{Budget, Detector, Hits, RuleIdx, RuleInfo, card};
@@ -139,6 +140,12 @@ impl PiiDetector {
         mut found: impl FnMut(&mut Budget, Candidate),
     ) {
         let text = Bytes(folded.as_bytes());
+        // Limits are in bytes, and some of them end inside of a character.
+        let mut found = |budget: &mut Budget, candidate: Candidate| {
+            let start = folded.floor_char_boundary(candidate.start);
+            let end = folded.ceil_char_boundary(candidate.end);
+            found(budget, Candidate { start, end, ..candidate });
+        };
         let mut scan = Scan {
             text,
             cased: Bytes(cased.as_bytes()),
@@ -149,10 +156,11 @@ impl PiiDetector {
             found_to: 0,
             best: None,
         };
+        let mut runs = Runs::default();
         let mut pending: Option<Candidate> = None;
         let mut at = 0;
         while let Some(anchor) = scan.next_anchor(at) {
-            at = scan.look(anchor).max(anchor + 1);
+            at = scan.look(anchor, &mut runs).max(anchor + 1);
             scan.floor = at;
             if scan.budget.is_spent() {
                 break;
@@ -221,9 +229,22 @@ impl Candidate {
     }
 
     fn or_better(self, other: Self) -> Self {
-        let rank = |candidate: &Self| (candidate.evidence, candidate.end - candidate.start);
+        // What only looks like something gives way to what has a form of its own, however short.
+        let is_formed = |candidate: &Self| candidate.entity.is_none_or(|entity| entity.level() < FORMLESS);
+        let rank =
+            |candidate: &Self| (candidate.evidence, is_formed(candidate), candidate.end - candidate.start);
         if rank(&other) > rank(&self) { other } else { self }
     }
+}
+
+/// The groups around the place that was last looked at.
+#[derive(Debug, Default)]
+struct Runs {
+    /// From a token on.
+    plain: Run,
+    /// From the letters before a token on.
+    lettered: Run,
+    written: Written,
 }
 
 /// The scan of one text.
@@ -255,6 +276,15 @@ impl Token {
     }
 }
 
+/// What recognisers cost, beside one word that is looked up: those that read around an `@` or a dot, those that read
+/// the groups of a number, and those that go by words alone.
+const ADDRESS_WORK: u32 = 1;
+const RUN_WORK: u32 = 4;
+const WORDS_WORK: u32 = 2;
+
+/// Rules from this level on go by forms that much else has.
+const FORMLESS: u8 = 3;
+
 /// Nobody's number has fewer characters.
 const NUMBER_MIN: usize = 7;
 
@@ -268,15 +298,21 @@ impl<'a> Scan<'a> {
     }
 
     /// Offers what stands around an anchor to the recognisers. Answers where to go on.
-    fn look(&mut self, anchor: usize) -> usize {
+    fn look(&mut self, anchor: usize, runs: &mut Runs) -> usize {
         match self.text.at(anchor) {
-            b'@' => email::at_sign(self, anchor),
+            b'@' => {
+                self.budget.spend(ADDRESS_WORK);
+                email::at_sign(self, anchor)
+            }
             b'0'..=b'9' => match self.token(anchor) {
-                Ok(token) if token.is_number => self.number(token),
-                Ok(token) => self.code(token),
+                Ok(token) if token.is_number => self.number(token, runs),
+                Ok(token) => self.code(token, &mut runs.plain),
                 Err(end) => end,
             },
-            _ => email::spelled_dot(self, anchor),
+            _ => {
+                self.budget.spend(ADDRESS_WORK);
+                email::spelled_dot(self, anchor)
+            }
         }
     }
 
@@ -299,43 +335,46 @@ impl<'a> Scan<'a> {
     }
 
     /// A token of digits only, with what follows it.
-    fn number(&mut self, token: Token) -> usize {
+    fn number(&mut self, token: Token, runs: &mut Runs) -> usize {
         if let Some(end) = network::colons(self, token) {
             return end;
         }
         let mut next = token.end;
         if token.len() >= NUMBER_MIN || self.goes_on(token.end) {
-            let run = Run::read(self.text, token.start);
+            let run = &mut runs.plain;
+            run.move_to(self.text, token.start);
             if run.is_table() {
                 return run.end();
             }
-            self.budget.spend(2);
+            self.budget.spend(RUN_WORK);
             if self.text.begins(token.start) {
-                id::offer(self, &run);
-                phone::offer(self, token);
+                id::offer(self, run);
+                phone::offer(self, token, &mut runs.written);
             }
             // What is already found may have to give way to a card.
             if self.best.is_some() || self.found_to > token.start {
-                self.card(&run);
+                self.card(run);
             }
             if let Some(end) = network::dotted(self, token) {
                 next = end;
             }
         }
         if self.level > 1 {
+            self.budget.spend(WORDS_WORK);
             document::offer_date(self, token);
             document::offer(self, token);
             health::offer(self, token);
             place::offer(self, token);
         }
         if let Some(before) = self.letters_before(token) {
-            id::offer(self, &Run::read(self.text, before));
+            runs.lettered.move_to(self.text, before);
+            id::offer(self, &runs.lettered);
         }
         next
     }
 
     /// A token of letters and digits.
-    fn code(&mut self, token: Token) -> usize {
+    fn code(&mut self, token: Token, run: &mut Run) -> usize {
         if let Some(end) = network::colons(self, token) {
             return end;
         }
@@ -346,10 +385,10 @@ impl<'a> Scan<'a> {
         if token.len() < NUMBER_MIN && !starts_like_iban {
             return token.end;
         }
-        self.budget.spend(2);
-        let run = Run::read(self.text, token.start);
-        iban::offer(self, &run);
-        id::offer(self, &run);
+        self.budget.spend(RUN_WORK);
+        run.move_to(self.text, token.start);
+        iban::offer(self, run);
+        id::offer(self, run);
         vehicle::offer(self, token);
         crypto::offer(self, token);
         document::offer(self, token);

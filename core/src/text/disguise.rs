@@ -249,8 +249,8 @@ const LOOKUPS_PER_LETTER: u32 = 64;
 
 /// The longest word that rules know and that these letters begin with.
 fn longest(letters: &[(char, usize)], words: &dyn Vocabulary) -> Option<(String, usize)> {
-    let limit = letters.iter().take_while(|(letter, _)| *letter != ' ').count();
-    let longest = limit.min(*Row::WORD_LETTERS.end());
+    let within = letters.iter().take(*Row::WORD_LETTERS.end());
+    let longest = within.take_while(|(letter, _)| *letter != ' ').count();
     (*Row::WORD_LETTERS.start()..=longest).rev().find_map(|len| {
         let word: String = letters.iter().take(len).map(|(letter, _)| *letter).collect();
         words.knows(&word).then_some((word, len))

@@ -252,7 +252,8 @@ impl<'a> Context<'a> {
                 self.words.topics(rest.get(..len).unwrap_or_default())
             }
             _ => {
-                self.read += 1;
+                let rest = self.text.range(start, start + WORD_MAX);
+                self.read += rest.iter().position(|b| is_word(*b)).unwrap_or(rest.len());
                 return;
             }
         };

@@ -8,6 +8,10 @@ use super::{
     context::{CRYPTO, SOLANA},
     keccak::keccak_256_head,
 };
+use crate::detect::Budget;
+
+/// What a hash costs, beside which comparing words is nothing.
+const HASH_WORK: u32 = 32;
 
 /// The fewest characters of any address.
 const LEN_MIN: usize = 26;
@@ -20,9 +24,9 @@ pub(super) fn offer(scan: &mut Scan<'_>, token: Token) {
     let (folded, cased) = (scan.text.range(start, end), scan.cased.range(start, end));
     let offer =
         |scan: &mut Scan<'_>, entity, evidence| scan.offer(Candidate::new(entity, start, end, evidence));
-    if is_base58check(cased) || is_segwit(folded, cased) {
+    if is_base58check(cased, scan.budget) || is_segwit(folded, cased) {
         offer(scan, Entity::Btc, Evidence::Checksum);
-    } else if is_ethereum(folded, cased) {
+    } else if is_ethereum(folded, cased, scan.budget) {
         offer(scan, Entity::Eth, Evidence::Checksum);
     } else {
         let is_solana = (32..=44).contains(&cased.len()) && cased.iter().all(|c| base58_value(*c).is_some());
@@ -47,7 +51,7 @@ fn looks_like_bitcoin(folded: &[u8]) -> bool {
 }
 
 /// `0x` and forty hexadecimal digits. In mixed case, capitals stand where the hash says so.
-fn is_ethereum(folded: &[u8], cased: &[u8]) -> bool {
+fn is_ethereum(folded: &[u8], cased: &[u8], budget: &mut Budget) -> bool {
     const DIGITS: usize = 40;
     let Some(digits) = folded.strip_prefix(b"0x").filter(|digits| digits.len() == DIGITS && is_hex(digits))
     else {
@@ -58,36 +62,61 @@ fn is_ethereum(folded: &[u8], cased: &[u8]) -> bool {
     if !(has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)) {
         return digits.iter().any(|digit| Some(digit) != digits.first());
     }
+    if !budget.spend(2 * HASH_WORK) {
+        return false;
+    }
     let hash = keccak_256_head(digits);
     let nibbles = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     cased.iter().zip(nibbles).all(|(c, nibble)| c.is_ascii_digit() || c.is_ascii_uppercase() == (nibble > 7))
 }
 
 fn base58_value(c: u8) -> Option<u32> {
-    const ALPHABET: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-    ALPHABET.iter().position(|known| *known == c).map(|at| at as u32)
+    const NONE: u8 = u8::MAX;
+    const VALUES: [u8; 128] = {
+        let alphabet = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+        let mut values = [NONE; 128];
+        let mut value = 0;
+        while value < alphabet.len() {
+            #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within bounds")]
+            {
+                values[alphabet[value] as usize] = value as u8;
+            }
+            value += 1;
+        }
+        values
+    };
+    VALUES.get(usize::from(c)).filter(|value| **value != NONE).map(|value| u32::from(*value))
 }
 
 /// One byte of version, twenty of hash, four of checksum.
-fn is_base58check(cased: &[u8]) -> bool {
+fn is_base58check(cased: &[u8], budget: &mut Budget) -> bool {
     const BYTES: usize = 25;
+    const LIMBS: usize = BYTES.div_ceil(4);
     if !(26..=35).contains(&cased.len()) || !matches!(cased, [b'1' | b'3', ..]) {
         return false;
     }
-    let mut bytes = [0_u8; BYTES];
+    // The number in limbs of 32 bits, the lowest first.
+    let mut limbs = [0_u32; LIMBS];
     for c in cased {
-        let Some(mut carry) = base58_value(*c) else { return false };
-        for byte in bytes.iter_mut().rev() {
-            carry += u32::from(*byte) * 58;
-            *byte = carry as u8;
-            carry >>= 8;
+        let Some(value) = base58_value(*c) else { return false };
+        let mut carry = u64::from(value);
+        for limb in &mut limbs {
+            carry += u64::from(*limb) * 58;
+            *limb = carry as u32;
+            carry >>= 32;
         }
         if carry != 0 {
             return false;
         }
     }
-    let (payload, checksum) = bytes.split_at(BYTES - 4);
-    Sha256::digest(Sha256::digest(payload)).starts_with(checksum)
+    let mut bytes = [0_u8; LIMBS * 4];
+    for (slot, byte) in bytes.iter_mut().zip(limbs.iter().rev().flat_map(|limb| limb.to_be_bytes())) {
+        *slot = byte;
+    }
+    let (above, number) = bytes.split_at(LIMBS * 4 - BYTES);
+    let (payload, checksum) = number.split_at(BYTES - 4);
+    let fits = above.iter().all(|byte| *byte == 0) && budget.spend(2 * HASH_WORK);
+    fits && Sha256::digest(Sha256::digest(payload)).starts_with(checksum)
 }
 
 /// Bech32 for the first version of witness programs, bech32m for the later ones.

@@ -75,6 +75,10 @@ fn street_after(text: Bytes<'_>, number_end: usize, reach: usize) -> Option<usiz
 /// The start of a street's name before its number.
 fn street_before(text: Bytes<'_>, number: usize, reach: usize) -> Option<usize> {
     let comma = usize::from(text.before(number.saturating_sub(1)) == b',');
+    let last = text.before(number.saturating_sub(1 + comma));
+    if !(last.is_ascii_alphanumeric() || last >= 0x80 || last == b'.') {
+        return None;
+    }
     let line_start = number.saturating_sub(reach);
     let line = text.range(line_start, number.checked_sub(1 + comma)?);
     let line_start = line_start

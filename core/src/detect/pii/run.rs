@@ -8,6 +8,7 @@ const GROUPS_MAX: usize = 16;
 /// A longer word ends a run: nobody's number has one.
 const LETTERS_MAX: usize = 6;
 
+/// A window over the groups of a text, which moves from group to group and reads each of them once.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) start: usize,
@@ -19,33 +20,64 @@ pub(super) struct Run {
     totals: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Group {
     /// Characters up to its end.
     total: u8,
     /// What stands before it; 0 before the first.
     separator: u8,
-    /// Where it ends in the text.
+    /// Where it begins and ends in the text.
+    start: u32,
     end: u32,
 }
 
+impl Default for Run {
+    fn default() -> Self {
+        let groups = [Group::default(); GROUPS_MAX];
+        Self { start: 0, chars: [0; CHARS_MAX], n_chars: 0, groups, n_groups: 0, totals: 0 }
+    }
+}
+
 impl Run {
-    /// Reads the run that begins with the group at `start`.
-    pub(super) fn read(text: Bytes<'_>, start: usize) -> Self {
-        let mut run = Self {
-            start,
-            chars: [0; CHARS_MAX],
-            n_chars: 0,
-            groups: [Group::default(); GROUPS_MAX],
-            n_groups: 0,
-            totals: 0,
-        };
+    /// Reads the run that begins with the group at `start`. What the run before has of it is not read again.
+    pub(super) fn move_to(&mut self, text: Bytes<'_>, start: usize) {
+        let known = self.groups().iter().position(|group| group.start as usize == start);
+        self.drop_groups(known.unwrap_or(self.n_groups));
+        self.start = start;
         let (mut at, mut separator) = (start, 0);
-        while let Some(end) = run.read_group(text, at, separator) {
+        if let Some(last) = self.groups().last() {
+            let end = last.end as usize;
+            let Some((next, len)) = text.separator(end) else { return };
+            (at, separator) = (end + len, next);
+        }
+        while let Some(end) = self.read_group(text, at, separator) {
             let Some((next, len)) = text.separator(end) else { break };
             (at, separator) = (end + len, next);
         }
-        run
+    }
+
+    fn drop_groups(&mut self, n_groups: usize) {
+        let n_chars = match n_groups.checked_sub(1).and_then(|last| self.groups().get(last)) {
+            Some(group) => usize::from(group.total),
+            None => return,
+        };
+        if n_groups == self.n_groups {
+            (self.n_groups, self.n_chars, self.totals) = (0, 0, 0);
+            return;
+        }
+        // Both are at most what there is.
+        self.groups.copy_within(n_groups..self.n_groups, 0);
+        self.chars.copy_within(n_chars..self.n_chars, 0);
+        self.n_groups -= n_groups;
+        self.n_chars -= n_chars;
+        // No group ends before the first character.
+        self.totals = self.totals >> n_chars & !1;
+        for group in self.groups.iter_mut().take(self.n_groups) {
+            group.total -= n_chars as u8;
+        }
+        if let Some(first) = self.groups.first_mut() {
+            first.separator = 0;
+        }
     }
 
     fn read_group(&mut self, text: Bytes<'_>, start: usize, separator: u8) -> Option<usize> {
@@ -62,15 +94,15 @@ impl Run {
             return None;
         }
         self.n_chars = n_chars;
-        *slot = Group { total: n_chars as u8, separator, end: at as u32 };
+        *slot = Group { total: n_chars as u8, separator, start: start as u32, end: at as u32 };
         self.n_groups += 1;
         self.totals |= 1 << n_chars;
         Some(at)
     }
 
-    /// Whether some group ends after one of these numbers of characters.
-    pub(super) const fn ends_after_any(&self, totals: u64) -> bool {
-        self.totals & totals != 0
+    /// The numbers of characters that some group ends after, as bits.
+    pub(super) const fn lengths(&self) -> u64 {
+        self.totals
     }
 
     /// The first `n` characters, if a group ends there.
@@ -127,10 +159,32 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    fn read_at(text: &str, start: usize) -> Run {
+        let mut run = Run::default();
+        run.move_to(Bytes(text.as_bytes()), start);
+        run
+    }
+
     fn read(text: &str) -> Run {
-        Run::read(Bytes(text.as_bytes()), 0)
+        read_at(text, 0)
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_that_moved_is_one_that_was_read(text in "[1-9a-c]{1,9}([ ./-]?[1-9a-d_]{1,8}){0,30}", picks in any::<u64>()) {
+            let mut run = Run::default();
+            let is_start = |at: usize| at == 0 || !text.as_bytes()[at - 1].is_ascii_alphanumeric();
+            for at in (0..text.len()).filter(|at| picks >> (at % 64) & 1 == 1 && is_start(*at)) {
+                run.move_to(Bytes(text.as_bytes()), at);
+                let fresh = read_at(&text, at);
+                let parts = |run: &Run| (run.start, run.chars().to_vec(), run.groups().to_vec(), run.totals);
+                prop_assert_eq!(parts(&run), parts(&fresh));
+            }
+        }
     }
 
     #[test]

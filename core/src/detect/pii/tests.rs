@@ -338,3 +338,69 @@ proptest! {
         prop_assert!(held.is_none_or(|at| folded.len() - at <= 64));
     }
 }
+
+proptest! {
+    #[test]
+    fn finds_lie_between_characters(text in "([@.0-9a-c +-]|dot|at|é|\u{fffd}|한|\u{1f600}){0,120}") {
+        detector(LEVEL_MAX).find(&text, &text, &mut Budget::for_bytes(text.len()), |_, candidate| {
+            assert!(text.get(candidate.start..candidate.end).is_some(), "{candidate:?} in {text:?}");
+        });
+    }
+
+    #[test]
+    fn long_names_and_streets_are_not_cut(before in "(mr |[a-z]{0,40}){0,2}", wide in "(é|\u{fffd}|한|a){1,40}", after in "(str|straße| 12|, rue 한| rue){0,3}") {
+        let text = format!("{before}{wide}{after} 12 {wide}{after}");
+        detector(LEVEL_MAX).find(&text, &text, &mut Budget::for_bytes(text.len()), |_, candidate| {
+            assert!(text.get(candidate.start..candidate.end).is_some(), "{candidate:?} in {text:?}");
+        });
+    }
+
+    #[test]
+    fn long_local_parts_are_not_cut(before in "[0-9 ]{0,6}", wide in "(é|\u{fffd}|한|a){15,40}", after in "[0-9 ]{0,6}") {
+        let text = format!("{before}{wide}{after}m@firma.com");
+        detector(LEVEL_MAX).find(&text, &text, &mut Budget::for_bytes(text.len()), |_, candidate| {
+            assert!(text.get(candidate.start..candidate.end).is_some(), "{candidate:?} in {text:?}");
+        });
+    }
+}
+
+#[test]
+fn a_street_takes_no_number_apart() {
+    check_at(4, "pii/address", "Hauptstr 12", "Hauptstr 12");
+    check_at(4, "pii/ssn", "Hauptstr 536-90-4399", "536-90-4399");
+    check_at(4, "pii/ssn", "2)ainstr\n536-90-4399", "536-90-4399");
+}
+
+/// What the scan of a text leaves of its budget.
+fn is_spent(level: u8, text: &str) -> bool {
+    let mut budget = Budget::for_bytes(text.len());
+    detector(level).find(text, text, &mut budget, |_, _| {});
+    budget.is_spent()
+}
+
+#[test]
+fn tables_of_numbers_are_within_the_budget() {
+    const LEN: usize = 512 * 1024;
+    for text in [
+        "212-45-6789,1985-03-12,mary@firma.com,+49 30 1234567,4111 1111 1111 1111\n",
+        "123456789 12345678901 1234567890 123456789012\n",
+        "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed\n",
+        "1bvbmseystwetqtfn5au4m4gfg7xjanvn3\n",
+        "212-555-0143 ",
+        "10.0.0.1 ",
+        "1)2)3)",
+        "1 2 3 4 5 6 7 8 ",
+    ] {
+        assert!(!is_spent(LEVEL_MAX, &text.repeat(LEN / text.len())), "{text:?}");
+    }
+}
+
+#[test]
+fn a_spent_budget_ends_the_scan() {
+    let text = "mary@firma.com ".repeat(1000);
+    let mut budget = Budget::for_bytes(0);
+    budget.spend(u32::MAX);
+    let mut n_found = 0;
+    detector(1).find(&text, &text, &mut budget, |_, _| n_found += 1);
+    assert!(n_found <= 1);
+}

@@ -1,0 +1,4 @@
+//! recognisers of personal data and secrets
+#![no_main]
+
+sentinel_fuzz::target!(sentinel_fuzz::targets::recognise::run);
