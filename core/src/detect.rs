@@ -12,7 +12,9 @@ pub(crate) mod secrets;
 
 pub use patterns::PatternSet;
 
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use self::patterns::PatternDetector;
 
 use sentinel_model::{Channel, Family};
 
@@ -262,11 +264,12 @@ pub(crate) fn look(detectors: &[&dyn Detector], words: &dyn Vocabulary, view: &m
 }
 
 /// Rule ids that a pack matches in a plain text, for tests of packs.
-pub fn scan_text(patterns: &PatternSet, channel: Option<Channel>, text: &str) -> Vec<String> {
+pub fn scan_text(patterns: &Arc<PatternSet>, channel: Option<Channel>, text: &str) -> Vec<String> {
     let channel = channel.unwrap_or_else(|| default_channel(Direction::Request));
     let segment = Segment::plain(channel, Span::whole(text.len()));
     let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
-    detect(&[patterns], patterns, text.as_bytes(), &mut extraction)
+    let detector = PatternDetector { set: patterns.clone(), level: u8::MAX };
+    detect(&[&detector], patterns.as_ref(), text.as_bytes(), &mut extraction)
         .iter()
         .map(|hit| patterns.rule_id(hit.rule).into())
         .collect()

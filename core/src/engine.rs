@@ -19,7 +19,7 @@ use crate::{
         detect, leak,
         leak::{Canaries, Memory, Watch},
         obfuscation::ObfuscationDetector,
-        patterns::PatternSet,
+        patterns::{PatternDetector, PatternSet},
         pii::PiiDetector,
         secrets,
         secrets::SecretDetector,
@@ -41,7 +41,7 @@ pub struct Engine {
     policy: Policy,
     policy_hash: String,
     default_profile: Profile,
-    patterns: Arc<PatternSet>,
+    patterns: PatternDetector,
     card: CardDetector,
     secrets: SecretDetector,
     pii: PiiDetector,
@@ -136,8 +136,8 @@ impl Engine {
         Ok(Self {
             policy_hash: hash::sha256_hex(text.as_bytes()),
             default_profile,
+            patterns: PatternDetector { set: patterns, level: policy.level_max() },
             policy,
-            patterns,
             card,
             secrets,
             pii,
@@ -198,7 +198,7 @@ impl Engine {
     }
 
     pub fn packs(&self) -> &[PackId] {
-        self.patterns.packs()
+        self.patterns.set.packs()
     }
 
     /// The profile of that name; the default one exists always.
@@ -214,7 +214,7 @@ impl Engine {
     }
 
     pub(crate) fn detectors(&self) -> [&dyn Detector; 5] {
-        [self.patterns.as_ref(), &self.card, &self.secrets, &self.pii, &self.obfuscation]
+        [&self.patterns, &self.card, &self.secrets, &self.pii, &self.obfuscation]
     }
 
     /// The detector for one body of an exchange.
@@ -263,7 +263,7 @@ impl Engine {
     }
 
     pub(crate) fn vocabulary(&self) -> &dyn Vocabulary {
-        self.patterns.as_ref()
+        self.patterns.set.as_ref()
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

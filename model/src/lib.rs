@@ -16,6 +16,7 @@ pub mod fold;
 mod invisible;
 pub mod pack;
 pub mod phrase;
+pub mod rarity;
 #[cfg(feature = "source")]
 pub mod source;
 

@@ -16,8 +16,8 @@
 //! Where a script puts no spaces between words (Chinese, Japanese, Thai), every character is a word of its own, so
 //! `忽略 ~4 (指令|提示)` allows four characters between.
 //!
-//! Every pattern yields an *anchor*: the step whose shortest word is longest. The literal pass
-//! looks for anchors only, so a pattern without one that is long enough is refused here, at build time.
+//! Every pattern yields an *anchor*: the step whose words are rarest ([`rarity`](crate::rarity)). Texts are searched for
+//! anchors only, so a pattern without a step whose words are long enough is refused here, at build time.
 
 use alloc::{string::String, vec::Vec};
 use core::fmt;
@@ -47,8 +47,6 @@ pub struct Literal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
     pub steps: Vec<Step>,
-    /// Index into `steps` of the step whose words the literal pass looks for.
-    pub anchor: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,15 +116,8 @@ impl Word {
 }
 
 impl Alternative {
-    /// The longest word, the one worth looking for.
-    pub fn anchor(&self) -> usize {
-        let longest =
-            self.words.iter().enumerate().max_by_key(|(idx, word)| (word.text.len(), usize::MAX - idx));
-        longest.map_or(0, |(idx, _)| idx)
-    }
-
     fn anchor_bytes(&self) -> usize {
-        self.words.get(self.anchor()).map_or(0, |word| word.text.len())
+        self.words.iter().map(|word| word.text.len()).max().unwrap_or(0)
     }
 }
 
@@ -197,10 +188,8 @@ impl Parser<'_> {
                 return Err(PhraseError("more than twelve steps; split the pattern"));
             }
         }
-        let anchor =
-            steps.iter().enumerate().max_by_key(|(idx, step)| (step.anchor_bytes(), usize::MAX - idx));
-        match anchor {
-            Some((idx, step)) if step.anchor_bytes() >= ANCHOR_BYTES_MIN => Ok(Words { anchor: idx, steps }),
+        match steps.iter().map(Step::anchor_bytes).max() {
+            Some(bytes) if bytes >= ANCHOR_BYTES_MIN => Ok(Words { steps }),
             _ => Err(PhraseError("no anchor: one step must have only words of three bytes or more")),
         }
     }

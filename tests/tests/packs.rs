@@ -1,7 +1,11 @@
 //! The rule packs against their own words: every example matches its rule, no twin matches any rule.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report, also in the helpers that tests share")]
 
-use std::{fs, path::PathBuf, sync::OnceLock};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use sentinel_core::{
     Engine, PatternSet,
@@ -26,9 +30,9 @@ fn packs() -> Vec<(PathBuf, PackSource)> {
     files.into_iter().map(read).collect()
 }
 
-fn patterns() -> &'static PatternSet {
-    static PATTERNS: OnceLock<PatternSet> = OnceLock::new();
-    PATTERNS.get_or_init(|| PatternSet::builtin().unwrap())
+fn patterns() -> &'static Arc<PatternSet> {
+    static PATTERNS: OnceLock<Arc<PatternSet>> = OnceLock::new();
+    PATTERNS.get_or_init(|| PatternSet::builtin().unwrap().into())
 }
 
 /// Calls `check` for every rule with the channels that it judges, and lists what it complains about.

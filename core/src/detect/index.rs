@@ -56,6 +56,8 @@ struct Literal {
 pub(super) struct Anchor {
     pub(super) start: u32,
     pub(super) end: u32,
+    /// Which of the words at hand it is, or the one after it.
+    pub(super) word: u32,
     pub(super) user: u32,
 }
 
@@ -196,6 +198,7 @@ impl Pass {
         }
         let kept = self.words.len().saturating_sub(2 * WORDS_AROUND);
         self.words.drain(..kept);
+        self.anchors.iter_mut().for_each(|anchor| anchor.word = anchor.word.saturating_sub(kept as u32));
         index.read_on(text, self, budget);
         let certain = match self.is_done {
             true => None,
@@ -226,7 +229,7 @@ impl Visitor for Search<'_> {
         let word = Word::read(self.text.as_bytes(), start, end);
         self.words.push(word);
         if word.len() as usize >= WORD_BYTES_MIN && self.index.gate.is_open(word.head) {
-            self.word(word);
+            self.word(word, self.words.len() - 1);
         }
     }
 
@@ -248,19 +251,19 @@ impl Search<'_> {
         let mut idx = first;
         while let Some(word) = self.words.get(idx).copied() {
             if word.len() as usize >= WORD_BYTES_MIN && self.index.gate.is_open(word.head) {
-                self.word(word);
+                self.word(word, idx);
             }
             idx += 1;
         }
     }
 
     #[inline(never)]
-    fn word(&mut self, word: Word) {
+    fn word(&mut self, word: Word, idx: usize) {
         for user in self.index.users_of(word) {
             if !self.budget.spend(1) {
                 return;
             }
-            self.anchors.push(Anchor { start: word.start, end: word.end, user });
+            self.anchors.push(Anchor { start: word.start, end: word.end, word: idx as u32, user });
         }
     }
 
@@ -277,7 +280,8 @@ impl Search<'_> {
             let rest = self.text.as_bytes().get(start..).unwrap_or_default();
             if rest.starts_with(literal.text.as_bytes()) {
                 let end = start + literal.text.len();
-                self.anchors.push(Anchor { start: start as u32, end: end as u32, user: literal.user });
+                let word = self.words.len() as u32;
+                self.anchors.push(Anchor { start: start as u32, end: end as u32, word, user: literal.user });
             }
         }
     }
@@ -438,7 +442,8 @@ mod tests {
             let words = words.to_vec();
             assert!(words.len() < STRETCH_BYTES);
             for anchor in anchors {
-                let idx = words.binary_search_by_key(&anchor.start, |word| word.start).unwrap();
+                let idx = anchor.word as usize;
+                assert_eq!(words[idx].start, anchor.start);
                 assert!(idx >= WORDS_AROUND.min(n_found * 11), "{n_found}");
                 assert!(words.len() - idx > WORDS_AROUND.min((2999 - n_found) * 11), "{n_found}");
                 n_found += 1;

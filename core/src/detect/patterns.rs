@@ -6,12 +6,13 @@
 
 use alloc::{
     string::{String, ToString},
+    sync::Arc,
     vec::Vec,
 };
 use core::fmt;
 
 use sentinel_model::{
-    Channel, ChannelSet, Pack,
+    ChannelSet, Pack,
     pack::{self, PackError, Rule},
     phrase::{Literal, Phrase},
 };
@@ -39,6 +40,8 @@ const HITS_PER_RULE_MAX: usize = 4;
 #[derive(Debug)]
 pub struct PatternSet {
     rules: Vec<CompiledRule>,
+    /// Of all rules.
+    patterns: Vec<Pattern>,
     index: Index,
     /// What the anchors of the index lead to.
     uses: Vec<Use>,
@@ -52,8 +55,6 @@ pub struct PatternSet {
 #[derive(Debug)]
 struct CompiledRule {
     info: RuleInfo,
-    channels: ChannelSet,
-    patterns: Vec<Pattern>,
     with: Vec<Near>,
     unless: Vec<Near>,
 }
@@ -64,12 +65,21 @@ enum Pattern {
     Words(Matcher),
 }
 
-/// An anchor of one pattern.
+/// An anchor of one pattern, with all that can turn it away before the pattern is looked at.
 #[derive(Clone, Copy, Debug)]
 struct Use {
+    channels: ChannelSet,
     rule: u16,
-    pattern: u16,
+    pattern: u32,
+    level: u8,
     place: Place,
+}
+
+/// The rules up to a level.
+#[derive(Clone, Debug)]
+pub(crate) struct PatternDetector {
+    pub(crate) set: Arc<PatternSet>,
+    pub(crate) level: u8,
 }
 
 #[derive(Debug)]
@@ -110,11 +120,11 @@ impl PatternSet {
             .map(|context| Ok(Context { side: context.side, any: builder.near(&context.any, &context.id)? }))
             .collect::<Result<_, CompileError>>()?;
         let packs = packs.iter().map(pack_id).collect();
-        let Builder { mut index, uses, lexicon } = builder;
+        let Builder { patterns, mut index, uses, lexicon } = builder;
         index.build();
         let beginnings = lexicon.beginnings();
         let lexicon = lexicon.finish();
-        Ok(Self { rules, index, uses, lexicon, packs, contexts, context_infos, beginnings })
+        Ok(Self { rules, patterns, index, uses, lexicon, packs, contexts, context_infos, beginnings })
     }
 
     pub fn packs(&self) -> &[PackId] {
@@ -145,7 +155,13 @@ impl PatternSet {
 
 impl Vocabulary for PatternSet {
     fn knows(&self, word: &str) -> bool {
-        self.lexicon.knows(word)
+        const BYTES_MIN: u32 = 3;
+        self.lexicon.knows(word, BYTES_MIN)
+    }
+
+    fn knows_well(&self, word: &str) -> bool {
+        const BYTES_MIN: u32 = 5;
+        self.lexicon.knows(word, BYTES_MIN)
     }
 
     fn beginnings(&self) -> &Beginnings {
@@ -153,14 +169,24 @@ impl Vocabulary for PatternSet {
     }
 }
 
-impl Detector for PatternSet {
+impl Detector for PatternDetector {
     fn detect(&self, view: &mut View, hits: &mut Hits) {
+        self.set.detect(self.level, view, hits);
+    }
+}
+
+impl PatternSet {
+    fn detect(&self, level: u8, view: &View, hits: &mut Hits) {
         let (mut pass, mut found) = (Pass::default(), Vec::new());
-        let text = view.text();
+        let (text, channel) = (view.text(), hits.channel());
         while let Some((anchors, words)) = pass.next(&self.index, text, &mut hits.budget) {
             let reading = Reading { lexicon: &self.lexicon, text, words };
             for anchor in anchors {
-                self.judge(anchor, reading, hits.channel(), &mut hits.budget, &mut found);
+                let Some(at) = self.uses.get(anchor.user as usize) else { continue };
+                if at.level > level || !at.channels.contains(channel) {
+                    continue;
+                }
+                self.judge(*at, anchor, reading, &mut hits.budget, &mut found);
                 if hits.budget.is_spent() {
                     return;
                 }
@@ -177,26 +203,22 @@ impl PatternSet {
     /// Whether a pattern matches around its anchor, and what else its rule asks for.
     fn judge(
         &self,
+        at: Use,
         anchor: Anchor,
         reading: Reading<'_>,
-        channel: Channel,
         budget: &mut Budget,
         found: &mut Vec<Found>,
     ) {
-        let Some(at) = self.uses.get(anchor.user as usize) else { return };
-        let Some(rule) = self.rules.get(usize::from(at.rule)) else { return };
-        if !rule.channels.contains(channel) {
-            return;
-        }
-        let span = match rule.patterns.get(usize::from(at.pattern)) {
+        let span = match self.patterns.get(at.pattern as usize) {
             Some(Pattern::Literal { begins_line: true }) if !begins_line_at(reading.text, anchor.start) => {
                 None
             }
             Some(Pattern::Literal { .. }) => Some(Span { start: anchor.start, end: anchor.end }),
-            Some(Pattern::Words(matcher)) => matcher.find(at.place, reading, anchor.start, budget),
+            Some(Pattern::Words(matcher)) => matcher.find(at.place, reading, anchor.word, budget),
             None => None,
         };
         let Some(span) = span else { return };
+        let Some(rule) = self.rules.get(usize::from(at.rule)) else { return };
         let rule_idx = RuleIdx(at.rule);
         if found.iter().filter(|found| found.rule == rule_idx).count() == HITS_PER_RULE_MAX {
             return;
@@ -244,6 +266,7 @@ fn begins_line_at(text: &str, at: u32) -> bool {
 /// The parts of a set while its rules are compiled.
 #[derive(Debug, Default)]
 struct Builder {
+    patterns: Vec<Pattern>,
     index: Index,
     uses: Vec<Use>,
     lexicon: LexiconBuilder,
@@ -252,10 +275,11 @@ struct Builder {
 impl Builder {
     fn rule(&mut self, rule: &Rule) -> Result<CompiledRule, CompileError> {
         let rule_idx = self.n_rules();
-        let mut patterns = Vec::new();
-        for (pattern, source) in rule.any.iter().enumerate() {
-            let at = Use { rule: rule_idx, pattern: pattern as u16, place: Place::default() };
-            patterns.push(match parse(source, &rule.id)? {
+        let channels = rule.channels.iter().copied().collect();
+        for source in &rule.any {
+            let pattern = self.patterns.len() as u32;
+            let at = Use { channels, rule: rule_idx, pattern, level: rule.level, place: Place::default() };
+            let pattern = match parse(source, &rule.id)? {
                 Phrase::Literal(Literal { text, begins_line }) => {
                     let user = self.user(at);
                     if !self.index.add_literal(&text, user) {
@@ -268,13 +292,14 @@ impl Builder {
                 }
                 Phrase::Words(words) => {
                     let matcher = Matcher::new(&words, &mut self.lexicon);
-                    for (word, place) in matcher.anchors(&words) {
-                        let user = self.user(Use { place, ..at });
-                        self.index.add_word(&word.text, word.prefix, user);
+                    for (word, place) in matcher.anchors(&words, &self.lexicon.rarity) {
+                        self.uses.push(Use { place, ..at });
+                        self.index.add_word(&word.text, word.prefix, (self.uses.len() - 1) as u32);
                     }
                     Pattern::Words(matcher)
                 }
-            });
+            };
+            self.patterns.push(pattern);
         }
         Ok(CompiledRule {
             info: RuleInfo {
@@ -284,8 +309,6 @@ impl Builder {
                 level: rule.level,
                 score: rule.score,
             },
-            channels: rule.channels.iter().copied().collect(),
-            patterns,
             with: self.near(&rule.with, &rule.id)?,
             unless: self.near(&rule.unless, &rule.id)?,
         })

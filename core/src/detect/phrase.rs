@@ -6,7 +6,10 @@
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::ops::Range;
 
-use sentinel_model::phrase::{self, Words};
+use sentinel_model::{
+    phrase::{self, Words},
+    rarity::Rarity,
+};
 
 use super::{Budget, index::Index};
 use crate::{
@@ -32,6 +35,7 @@ pub(super) struct Lexicon {
 pub(super) struct LexiconBuilder {
     lexicon: Lexicon,
     known: BTreeMap<(String, bool), u16>,
+    pub(super) rarity: Rarity,
 }
 
 #[derive(Debug)]
@@ -151,12 +155,11 @@ impl Lexicon {
             + self.index.memory_bytes()
     }
 
-    /// Whether a phrase has this word, or the beginning of it.
-    pub(super) fn knows(&self, text: &str) -> bool {
+    /// Whether a phrase has this word, or a beginning of it that has so many bytes.
+    pub(super) fn knows(&self, text: &str, bytes_min: u32) -> bool {
         let word = Word::read(text.as_bytes(), 0, text.len());
         let mut patterns = self.index.users_of(word).filter_map(|idx| self.words.get(idx as usize));
-        // A beginning of one or two bytes tells nothing.
-        patterns.any(|pattern| pattern.len >= 3 && pattern.matches(word, text))
+        patterns.any(|pattern| pattern.len >= bytes_min && pattern.matches(word, text))
     }
 
     fn row(&self, row: Alternative) -> impl Iterator<Item = &Pattern> {
@@ -178,32 +181,36 @@ impl Matcher {
             }
             Step { gap: step.gap, firsts, lasts, alternatives }
         };
-        Self { steps: words.steps.iter().map(&mut step).collect(), anchor: words.anchor }
+        let steps = words.steps.iter().map(&mut step).collect();
+        Self { steps, anchor: lexicon.rarity.anchor(words) }
     }
 
-    /// The literals that lead to this phrase.
-    pub(super) fn anchors<'w>(&self, words: &'w Words) -> impl Iterator<Item = (&'w phrase::Word, Place)> {
+    /// The words that lead to this phrase.
+    pub(super) fn anchors<'w>(
+        &self,
+        words: &'w Words,
+        rarity: &Rarity,
+    ) -> impl Iterator<Item = (&'w phrase::Word, Place)> {
         let alternatives = words.steps.get(self.anchor).map_or(&[][..], |step| &step.alternatives);
         alternatives.iter().enumerate().filter_map(|(idx, alternative)| {
-            let word = alternative.anchor();
+            let word = rarity.anchor_word(alternative);
             let place = Place { alternative: idx as u16, word: word as u16 };
             Some((alternative.words.get(word)?, place))
         })
     }
 
-    /// The match around an anchor that stands at byte `at` of the text.
+    /// The match around an anchor that is the word `idx`.
     pub(super) fn find(
         &self,
         place: Place,
         reading: Reading<'_>,
-        at: u32,
+        idx: u32,
         budget: &mut Budget,
     ) -> Option<Span> {
         let words = reading.words;
-        let idx = words.binary_search_by_key(&at, |word| word.start).ok()?;
         let step = self.steps.get(self.anchor)?;
         let alternative = step.alternatives.get(usize::from(place.alternative))?;
-        let first = idx.checked_sub(usize::from(place.word))?;
+        let first = (idx as usize).checked_sub(usize::from(place.word))?;
         let found = Around { matcher: self, reading, budget }.whole(*alternative, first)?;
         Some(Span { start: words.get(found.start)?.start, end: words.get(found.end.checked_sub(1)?)?.end })
     }

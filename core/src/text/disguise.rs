@@ -28,6 +28,9 @@ pub(crate) trait Vocabulary {
     /// Whether a rule has this word, or the beginning of it.
     fn knows(&self, word: &str) -> bool;
 
+    /// The same of words and beginnings that are too long to come about by chance.
+    fn knows_well(&self, word: &str) -> bool;
+
     /// How those words begin.
     fn beginnings(&self) -> &Beginnings;
 }
@@ -372,6 +375,10 @@ mod tests {
     impl Vocabulary for Known {
         fn knows(&self, word: &str) -> bool {
             WORDS.contains(&word)
+        }
+
+        fn knows_well(&self, word: &str) -> bool {
+            word.len() >= 5 && self.knows(word)
         }
 
         fn beginnings(&self) -> &Beginnings {

@@ -140,10 +140,13 @@ impl<'w> Turned<'w> {
     #[inline]
     pub(super) fn see(&mut self, text: &[u8], start: usize, end: usize) {
         let Some(token) = text.get(start..end) else { return };
-        if self.beginnings.rot13.has(start_of(without_first_signs(token))) {
+        let plain = start_of(without_first_signs(token));
+        if self.beginnings.rot13.has(plain) && !self.beginnings.plain.has(plain) {
             self.rot13.note(start, end);
         }
-        if self.beginnings.plain.has(start_from_end(without_last_signs(token))) {
+        if self.beginnings.plain.has(start_from_end(without_last_signs(token)))
+            && !self.beginnings.plain.has(plain)
+        {
             self.reversed.note(start, end);
         }
     }
@@ -158,7 +161,7 @@ impl<'w> Turned<'w> {
     ) {
         let Self { rot13: turned, reversed, .. } = self;
         let is_rot13 =
-            |word: &str| words.knows(&word.bytes().map(|b| char::from(rot13(b))).collect::<String>());
+            |word: &str| words.knows_well(&word.bytes().map(|b| char::from(rot13(b))).collect::<String>());
         let found = turned.known(view.text(), budget, is_rot13);
         if !found.is_empty() {
             let mut turned =
@@ -166,7 +169,7 @@ impl<'w> Turned<'w> {
             turned.change_letters(rot13);
             uncovered.push(turned);
         }
-        let is_reversed = |word: &str| words.knows(&word.chars().rev().collect::<String>());
+        let is_reversed = |word: &str| words.knows_well(&word.chars().rev().collect::<String>());
         let found = reversed.known(view.text(), budget, is_reversed);
         if !found.is_empty() {
             uncovered.push(joined(view, Seen::Reversed, &found, |turned, from, to| {
@@ -235,23 +238,24 @@ impl Stretches {
 
     /// Stretches with several words that are known, turned, and with their edges.
     fn known(&self, text: &str, budget: &mut Budget, knows: impl Fn(&str) -> bool) -> Vec<(usize, usize)> {
-        let mut known: Vec<(usize, usize)> = Vec::new();
-        let mut is_known = |(start, end): &&(usize, usize)| {
+        let mut is_known = |(start, end): &(usize, usize)| {
             let token = text.get(*start..*end).unwrap_or("");
             let word = token.trim_matches(|c: char| !c.is_alphanumeric());
             word.len() <= WORD_BYTES_MAX && budget.spend(word.len() as u32) && knows(word)
         };
-        for stretch in self.0.chunk_by(|one, next| next.0 <= one.1 + Self::REACH_BYTES) {
+        // One alone cannot make a stretch, so it is not looked up.
+        let near = self.0.chunk_by(|one, next| next.0 <= one.1 + Self::REACH_BYTES);
+        let near = near.filter(|tokens| tokens.len() >= Self::WORDS_MIN).flatten();
+        let words: Vec<(usize, usize)> = near.copied().filter(&mut is_known).collect();
+        let mut stretches: Vec<(usize, usize)> = Vec::new();
+        for stretch in words.chunk_by(|one, next| next.0 <= one.1 + Self::REACH_BYTES) {
             let (Some((start, _)), Some((_, end))) = (stretch.first(), stretch.last()) else { continue };
-            let is_long = stretch.len() >= Self::WORDS_MIN;
-            if is_long
-                && stretch.iter().filter(&mut is_known).take(Self::WORDS_MIN).count() == Self::WORDS_MIN
-            {
-                let from = edge(text, known.last().map_or(0, |(_, to)| *to), *start);
-                known.push((from, end + edge_behind(text, *end)));
+            if stretch.len() >= Self::WORDS_MIN {
+                let from = edge(text, stretches.last().map_or(0, |(_, to)| *to), *start);
+                stretches.push((from, end + edge_behind(text, *end)));
             }
         }
-        known
+        stretches
     }
 }
 
