@@ -159,6 +159,10 @@ impl Vocabulary for PatternSet {
         self.lexicon.knows(word, BYTES_MIN)
     }
 
+    fn has(&self, word: &str) -> bool {
+        self.lexicon.has(word)
+    }
+
     fn knows_well(&self, word: &str) -> bool {
         const BYTES_MIN: u32 = 5;
         self.lexicon.knows(word, BYTES_MIN)

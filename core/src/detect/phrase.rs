@@ -162,6 +162,13 @@ impl Lexicon {
         patterns.any(|pattern| pattern.len >= bytes_min && pattern.matches(word, text))
     }
 
+    /// Whether a phrase has just this, as a word or as the beginning of one.
+    pub(super) fn has(&self, text: &str) -> bool {
+        let word = Word::read(text.as_bytes(), 0, text.len());
+        let mut patterns = self.index.users_of(word).filter_map(|idx| self.words.get(idx as usize));
+        patterns.any(|pattern| pattern.len == word.len() && pattern.matches(word, text))
+    }
+
     fn row(&self, row: Alternative) -> impl Iterator<Item = &Pattern> {
         let first = row.first as usize;
         let rows = self.rows.get(first..first + usize::from(row.len)).unwrap_or_default();

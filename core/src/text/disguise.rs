@@ -28,7 +28,10 @@ pub(crate) trait Vocabulary {
     /// Whether a rule has this word, or the beginning of it.
     fn knows(&self, word: &str) -> bool;
 
-    /// The same of words and beginnings that are too long to come about by chance.
+    /// Whether a rule has just this, as a word or as the beginning of one.
+    fn has(&self, word: &str) -> bool;
+
+    /// Whether it knows the word, by words and beginnings that are too long to come about by chance.
     fn knows_well(&self, word: &str) -> bool;
 
     /// How those words begin.
@@ -256,7 +259,7 @@ fn longest(letters: &[(char, usize)], words: &dyn Vocabulary) -> Option<(String,
     let longest = within.take_while(|(letter, _)| *letter != ' ').count();
     (*Row::WORD_LETTERS.start()..=longest).rev().find_map(|len| {
         let word: String = letters.iter().take(len).map(|(letter, _)| *letter).collect();
-        words.knows(&word).then_some((word, len))
+        words.has(&word).then_some((word, len))
     })
 }
 
@@ -375,6 +378,10 @@ mod tests {
     impl Vocabulary for Known {
         fn knows(&self, word: &str) -> bool {
             WORDS.contains(&word)
+        }
+
+        fn has(&self, word: &str) -> bool {
+            self.knows(word)
         }
 
         fn knows_well(&self, word: &str) -> bool {
