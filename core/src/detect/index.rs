@@ -26,12 +26,13 @@ pub(super) struct Index {
     keys: Vec<Key>,
     /// Where in `keys` to look, by a hash of the key.
     slots: Vec<u16>,
-    /// Lengths of the beginnings that are looked for.
-    stem_lens: Vec<u8>,
     literals: Vec<Literal>,
-    /// The pairs of bytes by which literals are found: a bit for each, and the literals, sorted by pair.
+    /// Literals by a sign and the byte behind it: a bit for each pair, and the literals, sorted by pair.
     pairs: Vec<u64>,
     by_pair: Vec<(u16, u16)>,
+    /// Literals whose only sign is their last byte, by their last four.
+    tails: Vec<u64>,
+    by_tail: Vec<(u32, u16)>,
 }
 
 /// A word, or the beginning of one, by up to eight bytes, and who looks for it.
@@ -99,21 +100,21 @@ impl Index {
             }
             self.gate.open(key.head, key.stem);
         }
-        self.stem_lens =
-            (1..=Word::HEAD_BYTES as u8).filter(|len| self.keys.iter().any(|key| key.stem == *len)).collect();
         self.pairs = vec![0; (1 << 16) / 64];
+        self.tails = vec![0; (1 << 16) / 64];
         for (idx, literal) in self.literals.iter().enumerate() {
-            let at = literal.pair_at as usize;
-            let first = literal.text.as_bytes().get(at).copied().unwrap_or(0);
-            // Anything may follow a sign that the literal ends with.
-            let nexts = literal.text.as_bytes().get(at + 1).map_or(0..=u8::MAX, |next| *next..=*next);
-            for pair in nexts.map(|next| u16::from_le_bytes([first, next])) {
+            let (bytes, at) = (literal.text.as_bytes(), literal.pair_at as usize);
+            if at + 1 < bytes.len() {
+                let pair = pair_in(bytes, at);
                 self.by_pair.push((pair, idx as u16));
-                if let Some(bits) = self.pairs.get_mut(usize::from(pair) / 64) {
-                    *bits |= 1 << (pair % 64);
-                }
+                set(&mut self.pairs, pair);
+            } else {
+                let tail = tail_in(bytes, at);
+                self.by_tail.push((tail, idx as u16));
+                set(&mut self.tails, tail_bit(tail));
             }
         }
+        self.by_tail.sort_unstable();
         self.by_pair.sort_unstable();
     }
 
@@ -124,18 +125,31 @@ impl Index {
             + self.slots.len() * size_of::<u16>()
             + self.pairs.len() * size_of::<u64>()
             + self.by_pair.len() * size_of::<(u16, u16)>()
-            + self.gate.bits.len() * size_of::<u64>()
+            + self.tails.len() * size_of::<u64>()
+            + self.by_tail.len() * size_of::<(u32, u16)>()
+            + self.gate.kinds.len()
             + literals
     }
 
     /// Who looks for this word, or for a beginning of it, as far as eight bytes tell.
     pub(super) fn users_of(&self, word: Word) -> impl Iterator<Item = u32> {
-        let is_open = word.len() as usize >= WORD_BYTES_MIN && self.gate.is_open(word.head);
-        let stems = self.stem_lens.iter().copied().take_while(move |stem| u32::from(*stem) <= word.len());
-        let keys = core::iter::once((word.head, 0))
-            .chain(stems.map(move |stem| (word.head & head_mask(stem), stem)));
-        let keys = is_open.then_some(keys).into_iter().flatten();
-        keys.flat_map(|(head, stem)| self.users(head, stem))
+        let kinds = if word.len() as usize >= WORD_BYTES_MIN { self.gate.kinds(word.head) } else { 0 };
+        self.users_of_kinds(word, kinds)
+    }
+
+    #[inline]
+    fn users_of_kinds(&self, word: Word, kinds: u8) -> impl Iterator<Item = u32> {
+        let mut left = kinds;
+        let stems = core::iter::from_fn(move || {
+            let kind = (left != 0).then(|| left.trailing_zeros())?;
+            left &= left - 1;
+            Some(if kind == 0 { 0 } else { kind as u8 + WORD_BYTES_MIN as u8 - 1 })
+        });
+        let stems = stems.filter(move |stem| u32::from(*stem) <= word.len());
+        stems.flat_map(move |stem| {
+            let head = if stem == 0 { word.head } else { word.head & head_mask(stem) };
+            self.users(head, stem)
+        })
     }
 
     fn users(&self, head: u64, stem: u8) -> impl Iterator<Item = u32> {
@@ -159,14 +173,9 @@ impl Index {
 
     /// Reads on in a text. What is found past the end of the budget is left out.
     fn read_on(&self, text: &str, pass: &mut Pass, budget: &mut Budget) {
-        let known = pass.anchors.len();
         let Pass { walk, words, anchors, is_done } = pass;
         let mut search = Search { index: self, text, budget, words, anchors };
         *is_done = walk.go_on(text.as_bytes(), STRETCH_BYTES, &mut search);
-        let new = anchors.get_mut(known..).unwrap_or_default();
-        if !new.is_sorted() {
-            new.sort_unstable();
-        }
     }
 }
 
@@ -228,17 +237,26 @@ impl Visitor for Search<'_> {
         }
         let word = Word::read(self.text.as_bytes(), start, end);
         self.words.push(word);
-        if word.len() as usize >= WORD_BYTES_MIN && self.index.gate.is_open(word.head) {
-            self.word(word, self.words.len() - 1);
+        let kinds = self.index.gate.kinds(word.head);
+        if kinds != 0 && word.len() as usize >= WORD_BYTES_MIN {
+            self.word(word, kinds, self.words.len() - 1);
         }
     }
 
     #[inline]
     fn sign(&mut self, at: usize) {
-        let pair = pair_in(self.text.as_bytes(), at);
-        let bits = self.index.pairs.get(usize::from(pair) / 64).copied().unwrap_or(0);
-        if bits >> (pair % 64) & 1 == 1 {
-            self.literal(pair, at);
+        let bytes = self.text.as_bytes();
+        let pair = pair_in(bytes, at);
+        if has(&self.index.pairs, pair) {
+            let first = self.index.by_pair.partition_point(|(known, _)| *known < pair);
+            let same = self.index.by_pair.get(first..).unwrap_or_default();
+            self.literals(at, same.iter().take_while(|(known, _)| *known == pair).map(|(_, idx)| *idx));
+        }
+        let tail = tail_in(bytes, at);
+        if has(&self.index.tails, tail_bit(tail)) {
+            let first = self.index.by_tail.partition_point(|(known, _)| *known < tail);
+            let same = self.index.by_tail.get(first..).unwrap_or_default();
+            self.literals(at, same.iter().take_while(|(known, _)| *known == tail).map(|(_, idx)| *idx));
         }
     }
 }
@@ -250,16 +268,17 @@ impl Search<'_> {
         find_words(self.text, start, end, self.words);
         let mut idx = first;
         while let Some(word) = self.words.get(idx).copied() {
-            if word.len() as usize >= WORD_BYTES_MIN && self.index.gate.is_open(word.head) {
-                self.word(word, idx);
+            let kinds = self.index.gate.kinds(word.head);
+            if kinds != 0 && word.len() as usize >= WORD_BYTES_MIN {
+                self.word(word, kinds, idx);
             }
             idx += 1;
         }
     }
 
     #[inline(never)]
-    fn word(&mut self, word: Word, idx: usize) {
-        for user in self.index.users_of(word) {
+    fn word(&mut self, word: Word, kinds: u8, idx: usize) {
+        for user in self.index.users_of_kinds(word, kinds) {
             if !self.budget.spend(1) {
                 return;
             }
@@ -267,12 +286,17 @@ impl Search<'_> {
         }
     }
 
+    /// Signs of a block come after its words, so a literal may belong a few places back.
+    fn place(&mut self, literal: Anchor) {
+        let behind = self.anchors.iter().rev().take_while(|anchor| anchor.start > literal.start).count();
+        let at = self.anchors.len() - behind;
+        self.anchors.insert(at, literal);
+    }
+
     #[inline(never)]
-    fn literal(&mut self, pair: u16, at: usize) {
-        let first = self.index.by_pair.partition_point(|(known, _)| *known < pair);
-        let same = self.index.by_pair.get(first..).unwrap_or_default().iter();
-        for (_, idx) in same.take_while(|(known, _)| *known == pair) {
-            let Some(literal) = self.index.literals.get(usize::from(*idx)) else { continue };
+    fn literals(&mut self, at: usize, candidates: impl Iterator<Item = u16>) {
+        for idx in candidates {
+            let Some(literal) = self.index.literals.get(usize::from(idx)) else { continue };
             if !self.budget.spend(1) {
                 return;
             }
@@ -280,48 +304,50 @@ impl Search<'_> {
             let rest = self.text.as_bytes().get(start..).unwrap_or_default();
             if rest.starts_with(literal.text.as_bytes()) {
                 let end = start + literal.text.len();
-                let word = self.words.len() as u32;
-                self.anchors.push(Anchor { start: start as u32, end: end as u32, word, user: literal.user });
+                self.place(Anchor { start: start as u32, end: end as u32, word: 0, user: literal.user });
             }
         }
     }
 }
 
-/// Which beginnings of words lead to anchors: one bit for each hash of four bytes.
+/// Which beginnings of words lead to anchors, by a hash of four bytes: a bit for whole words, and one for each length of a
+/// stem.
 #[derive(Debug)]
 struct Gate {
-    bits: Vec<u64>,
+    kinds: Vec<u8>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { bits: vec![0; (1 << Self::BITS) / 64] }
+        Self { kinds: vec![0; 1 << Self::BITS] }
     }
 }
 
 impl Gate {
-    const BITS: u32 = 15;
+    const BITS: u32 = 14;
 
     fn open(&mut self, head: u64, stem: u8) {
-        let first = head as u32;
         // What follows a beginning of three bytes may be any byte.
         let n_next = if usize::from(stem) == WORD_BYTES_MIN { 1 << 8 } else { 1 };
         for next in 0..n_next {
-            let bit = Self::bit(first | next << 24);
-            if let Some(bits) = self.bits.get_mut(bit / 64) {
-                *bits |= 1 << (bit % 64);
+            if let Some(kinds) = self.kinds.get_mut(Self::slot(head as u32 | next << 24)) {
+                *kinds |= Self::kind(stem);
             }
         }
     }
 
-    const fn bit(first: u32) -> usize {
+    /// Stems are three to eight bytes long.
+    const fn kind(stem: u8) -> u8 {
+        1 << stem.saturating_sub(WORD_BYTES_MIN as u8 - 1)
+    }
+
+    const fn slot(first: u32) -> usize {
         (first.wrapping_mul(0x9e37_79b1) >> (u32::BITS - Self::BITS)) as usize
     }
 
     #[inline]
-    fn is_open(&self, head: u64) -> bool {
-        let bit = Self::bit(head as u32);
-        self.bits.get(bit / 64).is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
+    fn kinds(&self, head: u64) -> u8 {
+        self.kinds.get(Self::slot(head as u32)).copied().unwrap_or(0)
     }
 }
 
@@ -339,19 +365,41 @@ fn pair_in(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([first, bytes.get(at + 1).copied().unwrap_or(0)])
 }
 
+/// Four bytes that end with a sign, as one number.
+fn tail_in(bytes: &[u8], at: usize) -> u32 {
+    let start = (at + 1).saturating_sub(4);
+    bytes.get(start..=at).unwrap_or_default().iter().fold(0, |tail, byte| tail << 8 | u32::from(*byte))
+}
+
+const fn tail_bit(tail: u32) -> u16 {
+    (tail.wrapping_mul(0x9e37_79b1) >> 16) as u16
+}
+
+fn set(bits: &mut [u64], idx: u16) {
+    if let Some(bits) = bits.get_mut(usize::from(idx) / 64) {
+        *bits |= 1 << (idx % 64);
+    }
+}
+
+fn has(bits: &[u64], idx: u16) -> bool {
+    bits.get(usize::from(idx) / 64).is_some_and(|bits| bits >> (idx % 64) & 1 == 1)
+}
+
 /// Where the rarest pair of a literal stands: two signs rather than one, and neither a quotation mark nor a full stop.
 fn best_pair(literal: &[u8]) -> Option<usize> {
     let is_sign = |byte: u8| (byte.is_ascii_punctuation() && byte != b'_' && byte != b'\'') || byte >= 0xc0;
     let is_common = |byte: u8| matches!(byte, b'"' | b'.' | b',' | b':' | b'-' | b'/' | b'*');
     let rarity = |at: usize| {
         let (first, next) = (literal.get(at).copied().unwrap_or(0), literal.get(at + 1).copied());
-        let Some(next) = next else { return 0 };
+        // By its last four bytes it is told from others as well as by two signs.
+        let Some(next) = next else { return 4 };
         1 + 2 * u8::from(!is_common(first))
             + 3 * u8::from(is_sign(next))
             + u8::from(next.is_ascii_alphanumeric())
     };
-    let signs = literal.iter().enumerate().filter(|(_, byte)| is_sign(**byte));
-    signs.map(|(at, _)| at).max_by_key(|at| rarity(*at))
+    let is_short = literal.len() < 4;
+    let signs = literal.iter().enumerate().filter(|(_, byte)| is_sign(**byte)).map(|(at, _)| at);
+    signs.filter(|at| !(is_short && at + 1 == literal.len())).max_by_key(|at| rarity(*at))
 }
 
 #[cfg(test)]
