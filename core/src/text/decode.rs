@@ -91,8 +91,8 @@ pub(crate) fn hex(text: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.iter().rposition(|b| *b != b'=').map_or(0, |last| last + 1);
     let (text, padding) = text.split_at_checked(end)?;
-    // One letter alone holds no byte.
-    if padding.len() > 2 || text.len() % 4 == 1 {
+    // One letter alone holds no byte. Most long tokens are paths and names, whose first sign ends the matter.
+    if padding.len() > 2 || text.len() % 4 == 1 || !text.iter().all(|byte| base64_digit(*byte).is_some()) {
         return None;
     }
     let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);

@@ -122,17 +122,19 @@ static SIGNS: [u8; 256] = {
     signs
 };
 
+/// A word that is shorter does not count when it is turned.
+const TURNED_BYTES_MIN: usize = 5;
+
 /// One look-up per byte; nearly all text has nothing that is worth more.
 fn suspects(text: &[u8], turned: &mut Turned<'_>) -> Vec<Suspect> {
     let mut found = Vec::new();
-    let (mut start, mut signs, mut last) = (0, 0, 0);
+    let (mut start, mut signs, mut last, mut before_last) = (0, 0, 0, 0);
     let mut row: Option<Row> = None;
     for (at, &byte) in text.iter().chain(core::iter::once(&b' ')).enumerate() {
         let sign = SIGNS.get(usize::from(byte)).copied().unwrap_or(0);
         if sign != SPACE {
-            // Twice is enough to look, since three in a row hold two.
-            signs |= if byte == last { sign | DOUBLED } else { sign };
-            last = byte;
+            signs |= if byte == last && byte == before_last { sign | DOUBLED } else { sign };
+            (last, before_last) = (byte, last);
             continue;
         }
         if at > start {
@@ -142,7 +144,7 @@ fn suspects(text: &[u8], turned: &mut Turned<'_>) -> Vec<Suspect> {
                 (row.end, row.letters) = (at, row.letters + 1);
             } else {
                 found.extend(row.take().and_then(Row::suspect));
-                if at - start >= WORD_BYTES_MIN && signs & LETTER != 0 {
+                if at - start >= TURNED_BYTES_MIN && signs & LETTER != 0 {
                     turned.see(text, start, at);
                 }
                 if is_odd(signs, at - start) {
@@ -151,7 +153,7 @@ fn suspects(text: &[u8], turned: &mut Turned<'_>) -> Vec<Suspect> {
                 }
             }
         }
-        (start, signs, last) = (at + 1, 0, 0);
+        (start, signs, last, before_last) = (at + 1, 0, 0, 0);
     }
     found.extend(row.and_then(Row::suspect));
     found
@@ -272,7 +274,7 @@ fn undisguised(token: &str, words: &dyn Vocabulary) -> Option<(Token, String)> {
         return None;
     }
     let signs = Signs::of(word);
-    if !signs.any() || words.knows(word) {
+    if !signs.any() || (signs.foreign && !signs.joined) || words.knows(word) {
         return None;
     }
     let known = |word: String| words.knows(&word).then_some(word);
@@ -280,7 +282,9 @@ fn undisguised(token: &str, words: &dyn Vocabulary) -> Option<(Token, String)> {
     if signs.joined {
         candidate = known(word.chars().filter(|c| !is_joint(*c)).collect());
     }
-    for one in ['i', 'l'] {
+    // Without a one, both readings are the same.
+    let has_one = word.bytes().any(|b| matches!(b, b'1' | b'!' | b'|'));
+    for one in ['i', 'l'].into_iter().take(1 + usize::from(has_one)) {
         candidate = candidate.or_else(|| known(replaced(word, one)));
     }
     if signs.doubled {
@@ -300,6 +304,8 @@ struct Signs {
     doubled: bool,
     /// Single letters with a sign between any two.
     joined: bool,
+    /// Signs that stand for no letter: what has them is no word.
+    foreign: bool,
 }
 
 impl Signs {
@@ -315,11 +321,13 @@ impl Signs {
             n_joints += usize::from(is_joint(c) && n_chars % 2 == 0);
             n_wide += usize::from(!c.is_ascii());
             n_alike += usize::from(!c.is_ascii() && fold_like(c).is_some());
+            signs.foreign |= c.is_ascii_punctuation() && !matches!(c, '@' | '$' | '!' | '|' | '\'' | '_');
             run = if c == last { run + 1 } else { 1 };
             signs.doubled |= run >= 3;
             last = c;
         }
-        signs.swapped = n_letters > 0 && n_signs > 0;
+        // More digits than letters are a number.
+        signs.swapped = n_letters > 0 && (1..=n_letters).contains(&n_signs);
         signs.mixed = n_alike > 0 && (n_letters > 0 || n_alike == n_wide);
         signs.joined = n_chars >= 2 * Row::LETTERS_MIN - 1 && n_joints == n_chars / 2;
         signs

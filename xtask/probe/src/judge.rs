@@ -22,11 +22,13 @@ pub struct Row {
     pub body: String,
     pub kind: Kind,
     pub bytes: usize,
-    /// Microseconds.
+    /// Microseconds, with the built-in policy.
     pub median: f64,
     pub p99: f64,
     /// How much longer than the plainest pass over the same bytes, counting new lines.
     pub to_count: f64,
+    /// The median with every rule of every level.
+    pub all_levels: f64,
     /// The budget was not enough.
     pub is_cut: bool,
 }
@@ -39,27 +41,31 @@ pub enum Kind {
 
 /// All bodies, or those whose name has the text in it.
 pub fn measure(only: &str) -> Vec<Row> {
-    let Some(engine) = engine() else { return Vec::new() };
+    let (Some(usual), Some(all)) = (engine(1), engine(4)) else { return Vec::new() };
     let benign = benign().into_iter().map(|(name, body)| (name, Kind::Benign, body));
     let hostile = hostile().into_iter().map(|(name, body)| (name, Kind::Hostile, body));
     let chosen = benign.chain(hostile).filter(|(name, ..)| name.contains(only));
-    chosen.map(|(name, kind, body)| measure_body(&engine, name, kind, body.as_bytes())).collect()
+    chosen.map(|(name, kind, body)| measure_body([&usual, &all], name, kind, body.as_bytes())).collect()
 }
 
-/// Everything that can be looked for, and no body too large.
-fn engine() -> Option<Engine> {
-    let mut profile = Profile { level: 4, ..Profile::default() };
+/// The built-in policy up to some level, with no body too large.
+fn engine(level: u8) -> Option<Engine> {
+    let mut profile = Profile { level, ..Profile::default() };
     profile.limits.body_bytes = 2 * HUGE as u32;
     let policy = Policy { profiles: [("default".to_owned(), profile)].into(), ..Policy::default() };
     Engine::new(policy, Arc::new(PatternSet::builtin().ok()?)).ok()
 }
 
-fn measure_body(engine: &Engine, name: &str, kind: Kind, body: &[u8]) -> Row {
-    let judge = || engine.scan("default", Direction::Request, Format::Json, black_box(body));
+fn measure_body([usual, all]: [&Engine; 2], name: &str, kind: Kind, body: &[u8]) -> Row {
+    let judge_with =
+        |engine: &Engine| engine.scan("default", Direction::Request, Format::Json, black_box(body));
+    let judge = || judge_with(usual);
     let rounds = (ROUNDS * SMALL / body.len()).clamp(9, ROUNDS);
     let mut times: Vec<f64> = (0..rounds).map(|_| micros(1, judge)).collect();
     times.sort_by(f64::total_cmp);
     let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or(0.0);
+    let mut of_all: Vec<f64> = (0..rounds / 3).map(|_| micros(1, || judge_with(all))).collect();
+    of_all.sort_by(f64::total_cmp);
     // Too short to be timed alone.
     let count = || black_box(body).iter().filter(|byte| **byte == b'\n').count();
     let mut counts: Vec<f64> = (0..21).map(|_| micros(50, count)).collect();
@@ -73,6 +79,7 @@ fn measure_body(engine: &Engine, name: &str, kind: Kind, body: &[u8]) -> Row {
         bytes: body.len(),
         median: at(0.5),
         p99: at(0.99),
+        all_levels: of_all.get(of_all.len() / 2).copied().unwrap_or(0.0),
         to_count: at(0.5) / counted,
         is_cut,
     }
@@ -239,7 +246,7 @@ mod tests {
 
     #[test]
     fn benign_bodies_are_read_as_a_whole_and_nothing_is_found_in_them() {
-        let engine = engine().unwrap();
+        let engine = engine(4).unwrap();
         for (name, body) in benign() {
             let scan = engine.scan("default", Direction::Request, Format::Json, body.as_bytes()).unwrap();
             let is_unread = |gap: &Gap| gap.reason != GapReason::Length;
