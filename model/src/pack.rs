@@ -94,17 +94,34 @@ impl fmt::Display for PackError {
 impl core::error::Error for PackError {}
 
 impl Pack {
-    /// Reads and checks the artefact text: a JSON array of packs.
+    /// Reads the artefact text: a JSON array of packs. Whoever compiles them checks them ([`check_rules`]).
     pub fn read_all(text: &str) -> Result<Vec<Self>, PackError> {
-        let packs: Vec<Self> =
-            serde_json::from_str(text).map_err(|e| PackError(alloc::format!("rule packs: {e}")))?;
-        check(&packs)?;
-        Ok(packs)
+        serde_json::from_str(text).map_err(|e| PackError(alloc::format!("rule packs: {e}")))
     }
 }
 
 /// Everything that the type alone does not say.
 pub fn check(packs: &[Pack]) -> Result<(), PackError> {
+    check_rules(packs)?;
+    for pack in packs {
+        let of_rules = pack
+            .rules
+            .iter()
+            .flat_map(|rule| [&rule.any, &rule.with, &rule.unless].map(|any| (&rule.id, any)));
+        let of_contexts = pack.contexts.iter().map(|context| (&context.id, &context.any));
+        for (id, phrases) in of_rules.chain(of_contexts) {
+            for pattern in phrases {
+                Phrase::parse(pattern).map_err(|e| {
+                    PackError(alloc::format!("pack {}, {id}: pattern {pattern:?}: {e}", pack.name))
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The same without the phrases, which compiling reads anyway.
+pub fn check_rules(packs: &[Pack]) -> Result<(), PackError> {
     let n_rules: usize = packs.iter().map(|pack| pack.rules.len()).sum();
     if n_rules > RULES_MAX {
         return Err(PackError(alloc::format!("rule packs have {n_rules} rules, limit {RULES_MAX}")));
@@ -181,9 +198,6 @@ fn check_context(context: &Context) -> Result<(), String> {
 fn check_phrases(phrases: &[String]) -> Result<(), String> {
     if phrases.is_empty() || phrases.len() > PATTERNS_PER_RULE_MAX {
         return Err(alloc::format!("{} patterns, expected 1 to {PATTERNS_PER_RULE_MAX}", phrases.len()));
-    }
-    for pattern in phrases {
-        Phrase::parse(pattern).map_err(|e| alloc::format!("pattern {pattern:?}: {e}"))?;
     }
     Ok(())
 }

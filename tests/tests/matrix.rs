@@ -49,7 +49,7 @@ fn the_document_is_what_the_matrix_gives() {
 /// "Not judged" is only as true as this: the attack is one on every channel that any rule judges.
 #[test]
 fn the_attack_is_one_wherever_any_rule_judges() {
-    let patterns = PatternSet::builtin().unwrap();
+    let patterns = PatternSet::builtin().unwrap().into();
     let judged = table().judged;
     let attack = probe::ATTACK.concat();
     for channel in Channel::ALL.into_iter().filter(|channel| judged.contains(*channel)) {

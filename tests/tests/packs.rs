@@ -112,11 +112,61 @@ fn the_sources_are_what_is_built_in() {
     let source: Vec<pack::Pack> = packs().into_iter().map(|(_, pack)| pack.into_artefact()).collect();
     let built_in = pack::Pack::read_all(sentinel_model::BUILTIN_PACKS).unwrap();
     assert_eq!(source, built_in);
-    assert!(built_in.iter().map(|pack| pack.rules.len()).sum::<usize>() >= 15);
+    assert!(built_in.iter().map(|pack| pack.rules.len()).sum::<usize>() >= 250);
     // What is out of sight is found by a detector: no phrase can say it.
     let in_packs = |family: &Family| family.is_attack() && *family != Family::Obfuscation;
     for family in Family::ALL.into_iter().filter(in_packs) {
         let any = built_in.iter().flat_map(|pack| &pack.rules).any(|rule| rule.family == family);
         assert!(any, "no rule of family {}", family.name());
     }
+}
+
+/// `docs/rule-list.md`, made of the packs.
+fn rule_list() -> String {
+    let packs: Vec<PackSource> = packs().into_iter().map(|(_, pack)| pack).collect();
+    let n_rules: usize = packs.iter().map(|pack| pack.rules.len()).sum();
+    let mut list = format!(
+        "# The rules of the packs\n\nMade of `model/patterns` by a test; `{WRITE}=1 cargo test -p sentinel-tests --test packs` \
+         writes it anew.\nWhat the columns mean is in [rules.md](rules.md). {n_rules} rules.\n"
+    );
+    for pack in packs.iter().filter(|pack| !pack.rules.is_empty()) {
+        let usual: Vec<&str> = pack.channels.iter().map(|channel| channel.name()).collect();
+        list += &format!(
+            "\n## {}, version {}\n\nChannels, unless a row names others: {}.\n\n\
+             | rule | version | level | score | OWASP LLM Top 10 | MITRE ATLAS | what it means |\n|---|---|---|---|---|---|---|\n",
+            pack.name,
+            pack.version,
+            usual.join(", ")
+        );
+        for rule in &pack.rules {
+            let names =
+                |channels: &Vec<Channel>| channels.iter().map(|channel| channel.name()).collect::<Vec<_>>();
+            let channels = rule.channels.as_ref().map(|list| format!(" *{}*", names(list).join(", ")));
+            list += &format!(
+                "| `{}` | {} | {} | {:.2} | {} | {} | {}{} |\n",
+                rule.id,
+                rule.version,
+                rule.level,
+                rule.score,
+                rule.owasp.join(", "),
+                rule.atlas.join(", "),
+                rule.description.replace('|', "\\|"),
+                channels.unwrap_or_default()
+            );
+        }
+    }
+    list
+}
+
+const WRITE: &str = "SENTINEL_WRITE_DOCS";
+
+#[test]
+fn the_list_of_rules_is_current() {
+    let path = sentinel_tests::folder().join("../docs/rule-list.md");
+    let list = rule_list();
+    if std::env::var_os(WRITE).is_some() {
+        fs::write(&path, &list).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == list, "docs/rule-list.md is not current; run the tests of packs once with {WRITE}=1");
 }

@@ -106,7 +106,7 @@ impl PatternSet {
     }
 
     pub fn compile(packs: &[Pack]) -> Result<Self, CompileError> {
-        pack::check(packs)?;
+        pack::check_rules(packs)?;
         let mut builder = Builder::default();
         let rules = packs.iter().flat_map(|pack| &pack.rules);
         let rules = rules.map(|rule| builder.rule(rule)).collect::<Result<Vec<_>, _>>()?;
@@ -335,7 +335,7 @@ impl Builder {
 }
 
 fn parse(source: &str, id: &str) -> Result<Phrase, CompileError> {
-    Phrase::parse(source).map_err(|e| CompileError(alloc::format!("{id}: {e}")))
+    Phrase::parse(source).map_err(|e| CompileError(alloc::format!("{id}: pattern {source:?}: {e}")))
 }
 
 fn pack_id(pack: &Pack) -> PackId {

@@ -34,7 +34,8 @@ pub(super) struct Lexicon {
 #[derive(Debug, Default)]
 pub(super) struct LexiconBuilder {
     lexicon: Lexicon,
-    known: BTreeMap<(String, bool), u16>,
+    words: BTreeMap<String, u16>,
+    stems: BTreeMap<String, u16>,
     pub(super) rarity: Rarity,
 }
 
@@ -119,17 +120,15 @@ impl LexiconBuilder {
     /// How words begin that are worth turning around; short ones are too often something else.
     pub(super) fn beginnings(&self) -> Beginnings {
         const BYTES_MIN: usize = 5;
-        let of = |stems: bool| {
-            let known =
-                self.known.keys().filter(move |(text, prefix)| *prefix == stems && text.len() >= BYTES_MIN);
-            known.map(|(text, _)| text)
-        };
-        Beginnings::of(of(false), of(true))
+        let is_long = |text: &&String| text.len() >= BYTES_MIN;
+        Beginnings::of(self.words.keys().filter(is_long), self.stems.keys().filter(is_long))
     }
 
     pub(super) fn finish(mut self) -> Lexicon {
-        for ((text, prefix), idx) in &self.known {
-            self.lexicon.index.add_word(text, *prefix, u32::from(*idx));
+        for (known, is_stem) in [(&self.words, false), (&self.stems, true)] {
+            for (text, idx) in known {
+                self.lexicon.index.add_word(text, is_stem, u32::from(*idx));
+            }
         }
         self.lexicon.index.build();
         self.lexicon
@@ -138,9 +137,12 @@ impl LexiconBuilder {
     fn row(&mut self, words: &[phrase::Word]) -> Alternative {
         let first = self.lexicon.rows.len() as u32;
         for word in words {
-            let idx = *self.known.entry((word.text.clone(), word.prefix)).or_insert_with(|| {
+            let known = if word.prefix { &mut self.stems } else { &mut self.words };
+            let idx = known.get(&word.text).copied().unwrap_or_else(|| {
+                let idx = self.lexicon.words.len() as u16;
                 self.lexicon.words.push(Pattern::new(word));
-                (self.lexicon.words.len() - 1) as u16
+                known.insert(word.text.clone(), idx);
+                idx
             });
             self.lexicon.rows.push(idx);
         }

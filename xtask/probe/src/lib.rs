@@ -4,7 +4,8 @@
 pub mod extract;
 pub mod judge;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+pub use serde::de::DeserializeOwned;
 
 /// What is measured, by name: `extract`, `judge`, or `judge:` with part of the name of a body.
 pub fn measure(what: &str) -> String {

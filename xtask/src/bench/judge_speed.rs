@@ -15,21 +15,23 @@ pub(super) fn run(passes: usize) -> Result<()> {
     }
     println!("microseconds; the quietest of {} passes in turns", passes.max(1));
     println!(
-        "{:<28} {:>8}   {:>8} {:>8} {:>8}   {:>8} {:>8} {:>8}  {:>8}",
-        "body", "bytes", "native", "p99", "x count", "V8", "p99", "x count", "x benign"
+        "{:<28} {:>8}   {:>8} {:>8} {:>8} {:>8}   {:>8} {:>8} {:>8} {:>8}  {:>8}",
+        "body", "bytes", "native", "p99", "level 4", "x count", "V8", "p99", "level 4", "x count", "x benign"
     );
     let (native, v8) = (quietest(&native), quietest(&v8));
     let benign = v8.iter().find(|row| row.bytes > 32_000 && row.kind == Kind::Benign).map_or(1.0, per_byte);
     for (native, v8) in native.iter().zip(&v8) {
         println!(
-            "{:<28} {:>8}   {:>8.1} {:>8.1} {:>8.0}   {:>8.1} {:>8.1} {:>8.0}  {:>8.2}{}",
+            "{:<28} {:>8}   {:>8.1} {:>8.1} {:>8.1} {:>8.0}   {:>8.1} {:>8.1} {:>8.1} {:>8.0}  {:>8.2}{}",
             v8.body,
             v8.bytes,
             native.median,
             native.p99,
+            native.all_levels,
             native.to_count,
             v8.median,
             v8.p99,
+            v8.all_levels,
             v8.to_count,
             per_byte(v8) / benign,
             if v8.is_cut { "  budget" } else { "" },
@@ -49,8 +51,9 @@ fn quietest(passes: &[Vec<Row>]) -> Vec<Row> {
         let of = |time: fn(&Row) -> f64| {
             least(&passes.iter().filter_map(|rows| rows.get(idx)).map(time).collect::<Vec<_>>())
         };
-        let (median, p99, to_count) = (of(|row| row.median), of(|row| row.p99), of(|row| row.to_count));
-        Row { median, p99, to_count, ..row }
+        let (median, p99) = (of(|row| row.median), of(|row| row.p99));
+        let (all_levels, to_count) = (of(|row| row.all_levels), of(|row| row.to_count));
+        Row { median, p99, all_levels, to_count, ..row }
     });
     rows.collect()
 }

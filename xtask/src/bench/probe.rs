@@ -7,8 +7,7 @@ use sentinel_harness::{
     bootstrap::{Bootstrap, WasmFilter},
     envoy,
 };
-use sentinel_probe::from_line;
-use serde::de::DeserializeOwned;
+use sentinel_probe::{DeserializeOwned, from_line};
 
 use crate::build::{self, target_dir};
 
