@@ -1,6 +1,7 @@
 //! From segments to hits. Each detector reads the folded view of one segment and says where it saw what.
 
 pub(crate) mod card;
+pub(crate) mod drift;
 mod index;
 pub(crate) mod leak;
 mod near;
@@ -10,7 +11,7 @@ mod phrase;
 pub(crate) mod pii;
 pub(crate) mod secrets;
 
-pub use patterns::PatternSet;
+pub use patterns::{PatternSet, builtin_packs};
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 

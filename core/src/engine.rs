@@ -16,7 +16,9 @@ use crate::{
     detect::{
         Catalog, Detector, Hit, Known, RuleIdx, RuleInfo,
         card::CardDetector,
-        detect, leak,
+        detect, drift,
+        drift::Offers,
+        leak,
         leak::{Canaries, Memory, Watch},
         obfuscation::ObfuscationDetector,
         patterns::{PatternDetector, PatternSet},
@@ -31,7 +33,7 @@ use crate::{
     receipt::{Gap, GapReason, Receipt},
     span::Span,
     text::Vocabulary,
-    traffic::{Calls, Extraction, Format, Segment, extract},
+    traffic::{Calls, Extraction, Format, Segment, Tool, extract, read_tools},
 };
 
 pub type EngineError = PolicyError;
@@ -49,7 +51,18 @@ pub struct Engine {
     canaries: Canaries,
     /// The rules about leaks stand in the list from here on.
     leak: RuleIdx,
+    drift: RuleIdx,
     catalog: Catalog,
+}
+
+/// What an exchange keeps from one of its bodies for the next, or for the next part of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// What masks of the request took out, for the response.
+    pub(crate) placeholders: Placeholders,
+    /// What the response is held against.
+    pub(crate) memory: Memory,
+    pub(crate) offers: Offers,
 }
 
 /// What one body came to.
@@ -128,6 +141,8 @@ impl Engine {
         rules.extend(ObfuscationDetector::rule_infos());
         let leak = RuleIdx(rules.len() as u16);
         rules.extend(leak::rule_infos());
+        let drift = RuleIdx(rules.len() as u16);
+        rules.push(drift::rule_info());
         policy.check(rules.iter().map(|rule| rule.id.as_str()))?;
         let canaries = Canaries::new(&policy.canaries)
             .map_err(|e| PolicyError { field: String::from("canaries"), reason: e.to_string() })?;
@@ -144,6 +159,7 @@ impl Engine {
             obfuscation,
             canaries,
             leak,
+            drift,
             catalog: Catalog { rules, contexts },
         })
     }
@@ -153,10 +169,7 @@ impl Engine {
         let profile = self.profile(profile)?;
         let Inspection { decision, receipt, .. } = match body.len() > profile.limits.body_bytes as usize {
             true => Inspection::unread(profile, direction, GapReason::Size, body.len()),
-            false => {
-                let (mut placeholders, mut memory) = (Placeholders::default(), Memory::default());
-                self.inspect(profile, direction, format, body, &mut placeholders, &mut memory)
-            }
+            false => self.inspect(profile, direction, format, body, &mut Kept::default()),
         };
         let Decision { verdict, action, score, findings, .. } = decision;
         Some(Scan { verdict, action, score, findings, receipt })
@@ -270,19 +283,47 @@ impl Engine {
         &self.catalog
     }
 
+    /// Tools that are not what they were. `texts` are the JSON of the body, each with where it begins; hardly any body
+    /// is asked for it.
+    pub(crate) fn drifts<'t, T: Iterator<Item = (usize, &'t str)>>(
+        &self,
+        profile: &Profile,
+        direction: Direction,
+        extraction: &Extraction,
+        texts: impl FnOnce() -> T,
+        offers: &mut Offers,
+    ) -> Vec<Hit> {
+        let is_used = |rule: &RuleInfo| {
+            rule.level <= profile.level && profile.rule_action(&rule.id, rule.family) != RuleAction::Off
+        };
+        let defines = |segment: &Segment| segment.channel == Channel::ToolDefinition;
+        if !offers.can_be_compared()
+            || !profile.tools.drift.covers(direction)
+            || !self.catalog.rule(self.drift).is_some_and(is_used)
+            || !extraction.segments.iter().any(defines)
+        {
+            return Vec::new();
+        }
+        let mut tools = Vec::new();
+        for (at, text) in texts() {
+            let found = read_tools(text, direction).into_iter();
+            tools.extend(found.map(|tool| Tool { span: tool.span.shifted(at as u32), ..tool }));
+        }
+        offers.changed(self.drift, &tools)
+    }
+
     pub(crate) fn inspect(
         &self,
         profile: &Profile,
         direction: Direction,
         format: Format,
         body: &[u8],
-        placeholders: &mut Placeholders,
-        memory: &mut Memory,
+        Kept { placeholders, memory, offers }: &mut Kept,
     ) -> Inspection {
         let mut extraction = extract(format, direction, body);
         let watch = self.watch(direction, memory, placeholders);
         let detectors = self.detectors_with(&watch);
-        let hits = detect(&detectors, self.vocabulary(), body, &mut extraction);
+        let mut hits = detect(&detectors, self.vocabulary(), body, &mut extraction);
         if let Some(mut by_label) = extraction.by_label.take() {
             let others = detect(&detectors, self.vocabulary(), body, &mut by_label);
             let known = Known::new(&hits);
@@ -292,7 +333,10 @@ impl Engine {
             }
         }
         extraction.gaps.extend(length::gap(&profile.limits, direction, body, &extraction));
+        let text = || core::str::from_utf8(body).ok().map(|text| (0, text)).into_iter();
+        hits.extend(self.drifts(profile, direction, &extraction, text, offers));
         let decision = decide(profile, direction, &self.catalog, &hits, &extraction);
+        offers.settle(decision.action != Action::Block);
         if direction == Direction::Request {
             self.remember(profile, body, &extraction, &hits, memory);
         }

@@ -21,15 +21,14 @@ use alloc::{
 
 use crate::{
     act::{
-        mask::Placeholders,
         reply::{self, Client},
         splice,
     },
     action::{Action, Direction, Verdict},
     config::WithoutHeaderHold,
     decide::{Decision, decide},
-    detect::{Catalog, leak::Memory},
-    engine::{Engine, Inspection},
+    detect::{Catalog, drift::ToolMemory, leak::Memory},
+    engine::{Engine, Inspection, Kept},
     event::{self, Event, EventId, Latency, Receipts},
     finding::Finding,
     http::{self, Encoding, Headers},
@@ -65,10 +64,7 @@ pub struct Exchange {
     response: Side,
     replied: bool,
     outcome: Outcome,
-    /// What masks of the request took out, for the response.
-    placeholders: Placeholders,
-    /// What the response is held against.
-    memory: Memory,
+    kept: Kept,
     restored: u32,
     degraded: Option<String>,
 }
@@ -151,11 +147,17 @@ impl Exchange {
             response: Side::new(now),
             replied: false,
             outcome: Outcome::default(),
-            placeholders: Placeholders::default(),
-            memory: Memory::new(now.0),
+            kept: Kept { memory: Memory::new(now.0), ..Kept::default() },
             restored: 0,
             degraded: None,
         }
+    }
+
+    /// Where this host keeps what it has seen of tools, if it can keep anything over exchanges.
+    #[must_use]
+    pub fn with_tool_memory(mut self, memory: Box<dyn ToolMemory>) -> Self {
+        self.kept.offers.keep_in(memory);
+        self
     }
 
     /// `profile` is the host's choice for this route (route metadata); it goes before the route's own.
@@ -170,6 +172,7 @@ impl Exchange {
         self.request.begin(headers, now);
         self.meta.read(headers);
         self.choose_profile(headers, profile);
+        self.kept.offers.are_of(&self.meta.host, self.meta.route.as_deref().unwrap_or_default());
         let mut edits = forged_headers(headers);
         if !self.is_guarded() {
             self.push_headers(edits, steps);
@@ -476,11 +479,10 @@ impl Exchange {
         if intake.decodes() && self.profile().mode == Mode::Monitor {
             return self.gap(direction, GapReason::Encoding, false, steps);
         }
-        let placeholders = core::mem::take(&mut self.placeholders);
-        let memory = core::mem::take(&mut self.memory);
+        let kept = core::mem::take(&mut self.kept);
         let side = self.side_mut(direction);
         (side.state, side.intake) = (State::Streaming, intake);
-        side.stream = Some(Box::new(Stream::new(framing, direction, placeholders, memory)));
+        side.stream = Some(Box::new(Stream::new(framing, direction, kept)));
         self.release_headers_first(direction, steps);
     }
 
@@ -541,11 +543,10 @@ impl Exchange {
     /// The whole body is here: inspect it and act.
     fn judge(&mut self, direction: Direction, body: &[u8], steps: &mut Steps) {
         let format = self.side_mut(direction).format;
-        let mut placeholders = core::mem::take(&mut self.placeholders);
-        let mut memory = core::mem::take(&mut self.memory);
+        let mut kept = core::mem::take(&mut self.kept);
         let Inspection { decision, receipt, edits: changes, restored, calls } =
-            self.engine.inspect(self.profile(), direction, format, body, &mut placeholders, &mut memory);
-        (self.placeholders, self.memory) = (placeholders, memory);
+            self.engine.inspect(self.profile(), direction, format, body, &mut kept);
+        self.kept = kept;
         self.restored += restored;
         if direction == Direction::Request {
             self.meta.calls = calls;

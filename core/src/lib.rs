@@ -41,7 +41,11 @@ mod traffic;
 
 pub use action::{Action, Direction, Verdict};
 pub use decide::risk_of;
-pub use detect::{PatternSet, scan_text};
+pub use detect::{
+    PatternSet, builtin_packs,
+    drift::{TOOL_SLOTS, ToolMemory},
+    scan_text,
+};
 pub use engine::{Engine, EngineError, RuleSummary, Scan, Sighting};
 pub use exchange::{Exchange, HeaderHold, Standing};
 pub use finding::Finding;

@@ -87,6 +87,7 @@ pub struct Profile {
     pub on_gap: GapPolicy,
     pub limits: Limits,
     pub response: ResponsePolicy,
+    pub tools: ToolPolicy,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,6 +197,34 @@ pub enum Restore {
     Off,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ToolPolicy {
+    pub drift: Drift,
+}
+
+/// Where definitions of tools are held against those that were seen before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drift {
+    /// In what servers of tools list.
+    #[default]
+    Responses,
+    /// In what applications send to their models, too.
+    Everywhere,
+    Off,
+}
+
+impl Drift {
+    pub(crate) const fn covers(self, direction: Direction) -> bool {
+        match self {
+            Self::Responses => matches!(direction, Direction::Response),
+            Self::Everywhere => true,
+            Self::Off => false,
+        }
+    }
+}
+
 /// Why a policy is refused: where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
@@ -241,6 +270,7 @@ impl Default for Profile {
             on_gap: GapPolicy::default(),
             limits: Limits::default(),
             response: ResponsePolicy::default(),
+            tools: ToolPolicy::default(),
         }
     }
 }

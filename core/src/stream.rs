@@ -8,24 +8,22 @@
 //! out does not depend on how the bytes came in, because judging goes by events and never by chunks.
 
 use alloc::{string::String, vec::Vec};
+use core::ops::Range;
 
 use sentinel_model::Channel;
 
 use crate::{
-    act::{Edit, mask, mask::Placeholders, restore, splice},
+    act::{Edit, mask, restore, splice},
     action::{Action, Direction},
     decide::{Decision, decide},
-    detect::{
-        self, Budget, Hit, Hits,
-        leak::{Memory, Watch},
-    },
-    engine::Engine,
+    detect::{self, Budget, Hit, Hits, leak::Watch},
+    engine::{Engine, Kept},
     length,
     policy::{Profile, Restore},
     receipt::{Gap, GapReason, Receipt},
     span::Span,
     text::View,
-    traffic::{Extraction, Frames, Framing, Segment, member, read_event},
+    traffic::{Extraction, Frames, Framing, Segment, member, payloads, read_event},
 };
 
 /// Text before an event that is looked at with it: more than any phrase reaches.
@@ -46,8 +44,7 @@ pub(crate) struct Stream {
     windows: Vec<Window>,
     /// Replacements in `held`, in order.
     edits: Vec<Edit>,
-    placeholders: Placeholders,
-    memory: Memory,
+    kept: Kept,
     restored: u32,
     hits: Vec<Hit>,
     /// The first gap of each reason.
@@ -98,13 +95,8 @@ pub(crate) enum Fed {
 }
 
 impl Stream {
-    pub(crate) fn new(
-        framing: Framing,
-        direction: Direction,
-        mut placeholders: Placeholders,
-        memory: Memory,
-    ) -> Self {
-        placeholders.seal();
+    pub(crate) fn new(framing: Framing, direction: Direction, mut kept: Kept) -> Self {
+        kept.placeholders.seal();
         Self {
             framing,
             direction,
@@ -115,8 +107,7 @@ impl Stream {
             base: 0,
             windows: Vec::new(),
             edits: Vec::new(),
-            placeholders,
-            memory,
+            kept,
             restored: 0,
             hits: Vec::new(),
             gaps: Vec::new(),
@@ -212,7 +203,7 @@ impl Stream {
             ..Extraction::default()
         };
         self.judge_alone(engine, bytes, at, &alone, &mut new_hits, &mut budget);
-        let mut masks = restore::edits(bytes, &alone, &self.placeholders, profile.response.restore);
+        let mut masks = restore::edits(bytes, &alone, &self.kept.placeholders, profile.response.restore);
         self.restored += masks.len() as u32;
         masks.iter_mut().for_each(|edit| edit.span = edit.span.shifted(at));
         let scanned: Vec<Span> = event.segments.iter().map(|segment| segment.span).collect();
@@ -244,7 +235,25 @@ impl Stream {
         }
         self.receipt.append(&Receipt::account(end - start, &scanned, event.gaps.clone()));
         self.edits.extend(masks);
+        new_hits.extend(self.drifts(engine, profile, start..end, at, &event));
         self.conclude(engine, profile, new_hits, &event.gaps);
+        self.kept.offers.settle(self.decision.action != Action::Block);
+    }
+
+    /// Tools in the event that are not what they were.
+    fn drifts(
+        &mut self,
+        engine: &Engine,
+        profile: &Profile,
+        event: Range<usize>,
+        at: u32,
+        extraction: &Extraction,
+    ) -> Vec<Hit> {
+        let text = self.held.get(event).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("");
+        let payloads = || payloads(self.framing, text);
+        let mut hits = engine.drifts(profile, self.direction, extraction, payloads, &mut self.kept.offers);
+        hits.iter_mut().for_each(|hit| hit.span = hit.span.shifted(at));
+        hits
     }
 
     /// Segments that stand by themselves.
@@ -295,22 +304,22 @@ impl Stream {
     }
 
     fn watch<'a>(&'a self, engine: &'a Engine) -> Watch<'a> {
-        Watch { is_whole: false, ..engine.watch(self.direction, &self.memory, &self.placeholders) }
+        Watch { is_whole: false, ..engine.watch(self.direction, &self.kept.memory, &self.kept.placeholders) }
     }
 
     /// Placeholders that this event has completed get their text back. Answers where one may have begun.
     fn restore_window(&mut self, profile: &Profile, lane: Lane, view: &View, is_final: bool) -> Option<u32> {
         let restore = profile.response.restore;
-        if self.placeholders.is_empty() || restore == Restore::Off {
+        if self.kept.placeholders.is_empty() || restore == Restore::Off {
             return None;
         }
         let run = self.run_of(lane);
-        let edits = restore::in_view(view, &run, 0, &self.placeholders, restore);
+        let edits = restore::in_view(view, &run, 0, &self.kept.placeholders, restore);
         let is_new = |edit: &Edit| !self.edits.iter().any(|known| known.span == edit.span);
         let new: Vec<Edit> = edits.into_iter().filter(is_new).collect();
         self.restored += new.iter().filter(|edit| !edit.text.is_empty()).count() as u32;
         self.edits.extend(new);
-        let open = restore::open_at(view, &self.placeholders).filter(|_| !is_final)?;
+        let open = restore::open_at(view, &self.kept.placeholders).filter(|_| !is_final)?;
         Some(view.source(open, open + 1).start)
     }
 
@@ -361,7 +370,7 @@ impl Stream {
             return Vec::new();
         }
         let decision = decide(profile, self.direction, engine.catalog(), hits, extraction);
-        mask::edits(&self.held, self.base, &decision.masks, &mut self.placeholders)
+        mask::edits(&self.held, self.base, &decision.masks, &mut self.kept.placeholders)
     }
 
     /// Everything found so far decides, as it would in a body that came whole. Gaps count by their reasons, each once,

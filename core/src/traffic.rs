@@ -18,12 +18,14 @@ mod ollama;
 mod openai_chat;
 mod openai_responses;
 mod openai_text;
+mod tools;
 mod walk;
 
 pub(crate) use dialect::{Calls, Dialect};
-pub(crate) use frames::{Frames, Framing, read_event};
+pub(crate) use frames::{Frames, Framing, payloads, read_event};
 pub(crate) use json::member;
 pub use multipart::Boundary;
+pub(crate) use tools::{Tool, read as read_tools};
 
 use alloc::{boxed::Box, vec::Vec};
 

@@ -16,6 +16,7 @@ use sentinel_core::{
 
 use crate::{
     host::{self, HostError, HostResult},
+    tools::SharedTools,
     vm::{self, Active, Waiting},
 };
 
@@ -125,7 +126,8 @@ impl Stream {
         };
         let header_hold = vm::with(|vm| vm.header_hold);
         let now = host::now();
-        let mut exchange = Exchange::new(active.engine.clone(), header_hold, active.without_header_hold, now);
+        let mut exchange = Exchange::new(active.engine.clone(), header_hold, active.without_header_hold, now)
+            .with_tool_memory(Box::new(SharedTools));
         let mut steps = Vec::new();
         match host::header_pairs(Direction::Request) {
             Ok(pairs) => {

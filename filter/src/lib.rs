@@ -5,6 +5,7 @@
 //! | `host.rs` | the host border: every call to the proxy, none of which can panic |
 //! | `http.rs` | one HTTP stream: feeds the exchange, applies its steps |
 //! | `root.rs` | configuration, ticks, callouts |
+//! | `tools.rs` | what was seen of tools, in shared data |
 //! | `vm.rs` | what all contexts of one VM share |
 //! | `shipper.rs` | events waiting for the collector |
 //! | `metrics.rs` | the proxy's counters |
@@ -17,6 +18,7 @@ mod http;
 mod metrics;
 mod root;
 mod shipper;
+mod tools;
 mod vm;
 
 use proxy_wasm::types::LogLevel;

@@ -24,8 +24,8 @@ pub use channel::{Channel, ChannelSet};
 pub use family::Family;
 pub use pack::{Pack, PackError, Rule};
 
-/// The packs built into this version, as the artefact text that [`Pack::read_all`] reads.
-pub const BUILTIN_PACKS: &str = include_str!(concat!(env!("OUT_DIR"), "/packs.json"));
+/// The packs built into this version: what [`Pack::read_all`] reads, compressed with zlib.
+pub const BUILTIN_PACKS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/packs.zlib"));
 
 #[cfg(feature = "source")]
 include!(concat!(env!("OUT_DIR"), "/sources.rs"));

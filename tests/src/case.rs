@@ -22,6 +22,8 @@ pub struct Case {
     pub name: String,
     /// Key into [`Policies`].
     pub policy: String,
+    /// Exchanges that come first and are not looked at.
+    pub before: Vec<(Request, Response)>,
     /// Carries an `x-request-id` that no other case has.
     pub request: Request,
     pub response: Response,
@@ -46,6 +48,8 @@ struct Source {
     /// Paranoia level of the built-in policy.
     level: Option<u8>,
     #[serde(default)]
+    before: Vec<Earlier>,
+    #[serde(default)]
     request: RequestSource,
     #[serde(default)]
     upstream: ResponseSource,
@@ -56,12 +60,21 @@ struct Source {
     twins: Vec<Twin>,
 }
 
+/// An exchange before the one that counts. What is not given is as in that one.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Earlier {
+    request: Option<RequestSource>,
+    upstream: Option<ResponseSource>,
+}
+
 /// The same exchange with something harmless in it. What is not given is as in the case itself; `chat`, `json`,
 /// `text` and `parts` take the place of the request's body.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Twin {
     name: Option<String>,
+    before: Option<Vec<Earlier>>,
     request: Option<RequestSource>,
     chat: Option<Vec<Value>>,
     json: Option<Value>,
@@ -237,17 +250,25 @@ impl Source {
             (None, level) => builtin(level.unwrap_or(1)),
         };
         policies.document(&policy)?;
-        let mut add = |name: String, request: &RequestSource, response: &ResponseSource, expect: Expect| {
-            let mut request = request.build().context("request")?;
+        let mut add = |name: String,
+                       before: &[Earlier],
+                       request: &RequestSource,
+                       response: &ResponseSource,
+                       expect: Expect| {
             let id = format!("case-{:016x}", fnv(&format!("{file}/{name}")));
-            ensure!(request.header("x-request-id").is_none(), "x-request-id is set by the runner");
-            request.headers.push((b"x-request-id".to_vec(), id.into_bytes()));
-            let response = response.build(&request.method).context("upstream")?;
+            let build_earlier = |(idx, earlier): (usize, &Earlier)| {
+                let request = earlier.request.as_ref().unwrap_or(request);
+                exchange(request, earlier.upstream.as_ref().unwrap_or(response), format!("{id}-{idx}"))
+            };
+            let before: Result<Vec<_>> = before.iter().enumerate().map(build_earlier).collect();
+            let before = before.context("before")?;
+            let (request, response) = exchange(request, response, id)?;
             expect.check_itself().context("expect")?;
             cases.push(Case {
                 file: file.to_owned(),
                 name,
                 policy: policy.clone(),
+                before,
                 request,
                 response,
                 expect,
@@ -255,7 +276,7 @@ impl Source {
             Ok::<_, anyhow::Error>(())
         };
         let twins: Vec<Twin> = self.twin.into_iter().chain(self.twins).collect();
-        add(self.name.clone(), &self.request, &self.upstream, self.expect)?;
+        add(self.name.clone(), &self.before, &self.request, &self.upstream, self.expect)?;
         for (idx, twin) in twins.into_iter().enumerate() {
             let name = match &twin.name {
                 Some(name) => format!("{} (twin: {name})", self.name),
@@ -263,12 +284,21 @@ impl Source {
                 None => format!("{} (twin {})", self.name, idx + 1),
             };
             let request = twin.request(&self.request);
+            let before = twin.before.unwrap_or_else(|| self.before.clone());
             let response = twin.upstream.unwrap_or_else(|| self.upstream.clone());
-            add(name.clone(), &request, &response, twin.expect.unwrap_or_default())
+            add(name.clone(), &before, &request, &response, twin.expect.unwrap_or_default())
                 .with_context(|| name.clone())?;
         }
         Ok(())
     }
+}
+
+fn exchange(request: &RequestSource, response: &ResponseSource, id: String) -> Result<(Request, Response)> {
+    let mut request = request.build().context("request")?;
+    ensure!(request.header("x-request-id").is_none(), "x-request-id is set by the runner");
+    request.headers.push((b"x-request-id".to_vec(), id.into_bytes()));
+    let response = response.build(&request.method).context("upstream")?;
+    Ok((request, response))
 }
 
 impl Twin {

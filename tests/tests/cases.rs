@@ -17,6 +17,7 @@
 //! policy: thresholds          # policies/thresholds.yaml; not given: the built-in policy
 //! cases:
 //! - name: ignore previous instructions is blocked
+//!   before: [{request: .., upstream: ..}]    # exchanges that come first and are not checked; defaults: those of the case
 //!   level: 2                  # paranoia level of the built-in policy; not given: 1
 //!   request:                  # not given: POST /v1/chat/completions, application/json once there is a body
 //!     chat: [{role: user, content: "..."}]     # or json: ..., text: "...", parts: [...]; one of them
@@ -34,7 +35,7 @@
 //!     upstream: none          # none, unchanged, or any of {body, json, contains, lacks, headers, error}
 //!     client: unchanged       # the same for the other end
 //!   twin:                     # or twins: [..]; the same exchange with harmless text, a case of its own
-//!     chat: [{role: user, content: "..."}]     # or json, text, parts, request, upstream, expect
+//!     chat: [{role: user, content: "..."}]     # or json, text, parts, before, request, upstream, expect
 //! ```
 //!
 //! Checked on every case without being said: `expect::complaints` has the list (receipts balance and account for

@@ -339,6 +339,48 @@ mod host_functions {
         assert_ne!(seen.status(), 200);
     }
 
+    /// The rules that a list of one tool, described so, comes to.
+    fn listed(proxy: &mut Proxy, description: &str) -> Vec<String> {
+        let tools = json!([{"name": "add", "description": description}]);
+        let body = json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}).to_string();
+        let request = Request::json("/mcp", r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
+        let seen = proxy.exchange(&request, &mut |_| Response::json(body.as_str())).unwrap();
+        assert_eq!(seen.status(), 200);
+        let event = deliver(proxy).pop().unwrap();
+        assert_eq!((event.degraded, event.gaps), (None, Vec::new()));
+        event.findings.into_iter().map(|finding| finding.rule).collect()
+    }
+
+    fn watching_tools() -> Value {
+        let mut config = with_collector(json!({}));
+        config["policy"] = json!({"profiles": {"default": {"level": 2}}});
+        config
+    }
+
+    #[test]
+    fn what_was_seen_of_tools_outlives_the_vm() {
+        let mut proxy = start(&watching_tools());
+        send(&mut proxy, HARMLESS);
+        assert!(listed(&mut proxy, "Adds.").is_empty());
+        proxy.restart_vm().unwrap();
+        send(&mut proxy, HARMLESS);
+        assert!(listed(&mut proxy, "Adds.").is_empty());
+        assert_eq!(listed(&mut proxy, "Subtracts."), ["injection/tool-drift"]);
+    }
+
+    #[test]
+    fn tools_are_not_compared_where_nothing_can_be_shared_and_nothing_fails() {
+        for function in ["proxy_get_shared_data", "proxy_set_shared_data"] {
+            let mut proxy = start(&watching_tools());
+            send(&mut proxy, HARMLESS);
+            proxy.faults().every_call(function, 10);
+            for description in ["Adds.", "Subtracts."] {
+                assert!(listed(&mut proxy, description).is_empty(), "{function}");
+            }
+            assert_eq!(proxy.metric("sentinel.host_errors_total"), 0, "{function}");
+        }
+    }
+
     #[test]
     fn a_forged_header_that_cannot_be_taken_out_does_not_arrive() {
         let mut proxy = start(&json!({}));

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     event::PackId,
     hash,
+    inflate::{Coding, Inflater},
     span::Span,
     text::{Beginnings, View, Vocabulary},
 };
@@ -102,7 +103,7 @@ impl From<PackError> for CompileError {
 impl PatternSet {
     /// The packs that this version was built with.
     pub fn builtin() -> Result<Self, CompileError> {
-        Self::compile(&Pack::read_all(sentinel_model::BUILTIN_PACKS)?)
+        Self::compile(&builtin_packs()?)
     }
 
     pub fn compile(packs: &[Pack]) -> Result<Self, CompileError> {
@@ -265,6 +266,18 @@ fn begins_line_at(text: &str, at: u32) -> bool {
     let mut back = before.iter().rev();
     let first = back.by_ref().take(SPACES_MAX).find(|byte| !matches!(byte, b' ' | b'\t'));
     first.or_else(|| back.next()).is_none_or(|byte| *byte == b'\n')
+}
+
+/// The packs that this version was built with.
+pub fn builtin_packs() -> Result<Vec<Pack>, CompileError> {
+    const BYTES_MAX: usize = 16 * 1024 * 1024;
+    let broken = || CompileError("the packs that were built in are broken".into());
+    let mut json = Vec::new();
+    let mut inflater = Inflater::new(Coding::Deflate, BYTES_MAX);
+    inflater.push(sentinel_model::BUILTIN_PACKS, &mut json).map_err(|_| broken())?;
+    inflater.finish().map_err(|_| broken())?;
+    let text = core::str::from_utf8(&json).map_err(|_| broken())?;
+    Ok(Pack::read_all(text)?)
 }
 
 /// The parts of a set while its rules are compiled.

@@ -76,6 +76,20 @@ pub(crate) fn read_event(framing: Framing, direction: Direction, event: &str) ->
     out
 }
 
+/// The data of one event, line by line, each with where it begins.
+pub(crate) fn payloads(framing: Framing, event: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+    event.split(['\n', '\r']).filter_map(move |line| {
+        let line_start = at;
+        at += line.len() + 1;
+        let start = match framing {
+            Framing::Lines => 0,
+            Framing::ServerSentEvents => payload_start(line)?,
+        };
+        Some((line_start + start, line.get(start..)?))
+    })
+}
+
 /// Where the value of a `data` line begins.
 fn payload_start(line: &str) -> Option<usize> {
     let line = line.strip_prefix('\u{feff}').unwrap_or(line);

@@ -92,6 +92,11 @@ impl<'a> Reader<'a> {
         Ok(Some(token))
     }
 
+    /// The end of the last token.
+    pub(crate) const fn at(&self) -> usize {
+        self.at
+    }
+
     fn value(&mut self, byte: u8) -> Result<Token, JsonError> {
         let token = match byte {
             b'{' => return self.open(Token::ObjectStart, Expect::KeyOrEnd),

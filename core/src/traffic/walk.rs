@@ -517,7 +517,7 @@ impl Walk<'_> {
 
 /// A key, role or type as the most generous reader takes it: escapes resolved, in lower case. Some servers match
 /// without regard to case, and all of them resolve escapes; a role must not hide from us behind either.
-fn key_name(raw: &str) -> Cow<'_, str> {
+pub(super) fn key_name(raw: &str) -> Cow<'_, str> {
     match raw.bytes().any(|b| b == b'\\' || b.is_ascii_uppercase()) {
         true => {
             let mut view = View::default();

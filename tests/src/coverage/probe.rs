@@ -92,6 +92,7 @@ impl Cell<'_> {
             file: format!("{} {}", self.surface.name, self.direction.name()),
             name: format!("{} {} {probe:?}", self.place.label(), self.form.name()),
             policy: builtin(1),
+            before: Vec::new(),
             request: self.request(request).with_header("x-request-id", id),
             response: self.response(response),
             expect: Expect::default(),

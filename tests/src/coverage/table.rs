@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use sentinel_model::{BUILTIN_PACKS, Channel, ChannelSet, Pack};
+use sentinel_core::builtin_packs;
+use sentinel_model::{Channel, ChannelSet};
 use serde::Deserialize;
 
 use super::{encoding::Encoding, template::Form};
@@ -124,7 +125,7 @@ impl Table {
 
 /// Channels that at least one rule judges that is used at the lowest level.
 fn judged_channels() -> Result<ChannelSet> {
-    let packs = Pack::read_all(BUILTIN_PACKS).map_err(|e| anyhow!("{e}"))?;
+    let packs = builtin_packs().map_err(|e| anyhow!("{e}"))?;
     let rules = packs.iter().flat_map(|pack| &pack.rules).filter(|rule| rule.level == 1);
     Ok(rules.flat_map(|rule| rule.channels.iter().copied()).collect())
 }

@@ -15,7 +15,7 @@ use sentinel_harness::{
     envoy::{Envoy, EnvoyOptions},
     http1, http2,
     upstream::Upstream,
-    wire::{Request, Response, UpstreamSaw},
+    wire::{ClientSaw, Request, Response, UpstreamSaw},
 };
 use serde_json::{Value, json};
 
@@ -74,19 +74,32 @@ impl InEnvoy {
     }
 
     fn exchange(&self, case: &Case) -> Result<Outcome> {
-        let addr = self.addrs.get(&case.policy).context("no such policy")?;
+        for (request, response) in &case.before {
+            self.send(case, request, response)?;
+        }
         let id = case.request.header("x-request-id").context("no request id")?;
-        lock(&self.script).insert(id.to_vec(), case.response.clone());
-        let client = match case.request.http2 {
-            true => http2::exchange(*addr, &case.request, WITHIN)?,
-            false => http1::exchange(*addr, &case.request, WITHIN)?,
-        };
-        let event = self.events.wait(&String::from_utf8_lossy(id))?;
+        let (client, event) = self.send(case, &case.request, &case.response)?;
         let requests = self.upstream.requests();
         let mut requests = requests.into_iter().filter(|saw| saw.header("x-request-id") == Some(id));
         let upstream = requests.next();
         ensure!(requests.next().is_none(), "the upstream saw the request twice");
         Ok(Outcome { event, client, upstream })
+    }
+
+    fn send(
+        &self,
+        case: &Case,
+        request: &Request,
+        response: &Response,
+    ) -> Result<(Option<ClientSaw>, Event)> {
+        let addr = self.addrs.get(&case.policy).context("no such policy")?;
+        let id = request.header("x-request-id").context("no request id")?;
+        lock(&self.script).insert(id.to_vec(), response.clone());
+        let client = match request.http2 {
+            true => http2::exchange(*addr, request, WITHIN)?,
+            false => http1::exchange(*addr, request, WITHIN)?,
+        };
+        Ok((client, self.events.wait(&String::from_utf8_lossy(id))?))
     }
 }
 

@@ -1,13 +1,13 @@
 //! The core without any host: steps are applied to vectors in memory.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use anyhow::{Context, Result};
 use sentinel_core::{
-    Body, Direction, Engine, Exchange, HeaderEdit, HeaderHold, PatternSet, Reply, Step, Time,
+    Body, Direction, Engine, Exchange, HeaderEdit, HeaderHold, PatternSet, Reply, Step, Time, ToolMemory,
     config::WithoutHeaderHold, event::EventId, http,
 };
-use sentinel_harness::wire::{ClientSaw, Headers, UpstreamSaw, header};
+use sentinel_harness::wire::{ClientSaw, Headers, Request, Response, UpstreamSaw, header};
 
 use crate::{
     case::{Case, Policies},
@@ -45,10 +45,13 @@ impl Native {
     }
 
     pub fn run_cut(&self, case: &Case, cut: Cut) -> Result<Outcome> {
-        let engine = Arc::clone(self.engine(&case.policy)?);
-        let exchange = Exchange::new(engine, HeaderHold::Works, WithoutHeaderHold::default(), Time(1));
-        let mut host = Host { exchange, now: 1 };
-        let (upstream, client) = host.pass(case, cut);
+        let engine = self.engine(&case.policy)?;
+        let tools = Tools::default();
+        for (request, response) in &case.before {
+            Host::new(engine, &tools).pass(request, response, cut);
+        }
+        let mut host = Host::new(engine, &tools);
+        let (upstream, client) = host.pass(&case.request, &case.response, cut);
         let id = EventId { vm: "native", seq: 1 };
         let event = host.exchange.finish(id, Time(host.now), None);
         Ok(Outcome { event, client: Some(client), upstream })
@@ -58,6 +61,20 @@ impl Native {
 impl super::Engine for Native {
     fn run(&self, case: &Case) -> Result<Outcome> {
         self.run_cut(case, Cut::AsGiven)
+    }
+}
+
+/// What one host has seen of tools.
+#[derive(Clone, Debug, Default)]
+struct Tools(Rc<RefCell<HashMap<u16, Vec<u8>>>>);
+
+impl ToolMemory for Tools {
+    fn recall(&mut self, slot: u16) -> Option<Vec<u8>> {
+        self.0.borrow().get(&slot).cloned()
+    }
+
+    fn remember(&mut self, slot: u16, value: &[u8]) {
+        self.0.borrow_mut().insert(slot, value.to_vec());
     }
 }
 
@@ -79,8 +96,14 @@ struct Way {
 }
 
 impl Host {
-    fn pass(&mut self, case: &Case, cut: Cut) -> (Option<UpstreamSaw>, ClientSaw) {
-        let request = &case.request;
+    fn new(engine: &Arc<Engine>, tools: &Tools) -> Self {
+        let engine = Arc::clone(engine);
+        let exchange = Exchange::new(engine, HeaderHold::Works, WithoutHeaderHold::default(), Time(1))
+            .with_tool_memory(Box::new(tools.clone()));
+        Self { exchange, now: 1 }
+    }
+
+    fn pass(&mut self, request: &Request, response: &Response, cut: Cut) -> (Option<UpstreamSaw>, ClientSaw) {
         let mut headers = pseudo(&[
             (":authority", &request.authority),
             (":path", &request.path),
@@ -105,7 +128,6 @@ impl Host {
             trailers: request.trailers.clone(),
             complete: true,
         };
-        let response = &case.response;
         let mut headers = pseudo(&[(":status", &response.status.to_string())]);
         headers.extend(response.framed_headers());
         let way =

@@ -72,6 +72,10 @@ impl super::Engine for InWasmtime {
 }
 
 fn exchange(proxy: &mut Proxy, case: &Case) -> Result<Outcome> {
+    for (request, response) in &case.before {
+        proxy.exchange(request, &mut |_| response.clone())?;
+        take_events(proxy)?;
+    }
     let seen = proxy.exchange(&case.request, &mut |_| case.response.clone())?;
     let mut events = take_events(proxy)?;
     let event = events.pop().with_context(|| format!("no event; {:?}", seen.note))?;
