@@ -58,20 +58,55 @@ fn first_line(message: &str) -> &str {
     }
 }
 
-/// The line that a field path such as `profiles.default.level` ends at: each part is looked for after the one
-/// before it. Good enough to point a person to the place; the path itself is in the message.
+/// The line that a field path such as `patterns[1].regex` ends at: each part is looked for after the one before it.
+/// Good enough to point a person to the place; the path itself is in the message.
 fn line_of(text: &str, field: &str) -> Option<usize> {
-    let mut found = None;
-    let mut lines = text.lines().enumerate();
+    let lines: Vec<&str> = text.lines().collect();
+    let (mut from, mut found) = (0, None);
     for part in field.split(['.', '[']).map(|part| part.trim_end_matches(']')) {
-        if part.parse::<usize>().is_ok() {
+        if let Ok(nth) = part.parse() {
+            // The item's own line may have the next part. Lists in brackets are not looked into.
+            from = item(&lines, from, nth).unwrap_or(from);
             continue;
         }
-        let is_part = |line: &str| {
+        let is_part = |line: &&str| {
             let key = line.trim_start().trim_start_matches("- ").trim_start_matches(['"', '\'']);
             key.strip_prefix(part).is_some_and(|rest| rest.trim_start_matches(['"', '\'']).starts_with(':'))
         };
-        found = Some(lines.by_ref().find(|(_, line)| is_part(line))?.0 + 1);
+        let at = from + lines.iter().skip(from).position(is_part)?;
+        (from, found) = (at + 1, Some(at + 1));
     }
     found
+}
+
+/// Where an item of the list begins that begins after a line.
+fn item(lines: &[&str], from: usize, nth: usize) -> Option<usize> {
+    let indent_of =
+        |line: &str| line.trim_start().starts_with("- ").then(|| line.len() - line.trim_start().len());
+    let mut items = lines.iter().enumerate().skip(from);
+    let (first, indent) = items.find_map(|(at, line)| Some((at, indent_of(line)?)))?;
+    let same = items.filter(|(_, line)| indent_of(line) == Some(indent)).map(|(at, _)| at);
+    core::iter::once(first).chain(same).nth(nth)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_leads_to_its_line() {
+        let text = "routes:\n- name: a\npatterns:\n  - id: custom/a\n    regex: aaa\n  - id: custom/b\n    channels:\n      \
+                    - user\n    regex:\n      - bbb\n      - c\n  - regex: d\n    id: e\n";
+        for (field, line) in [
+            ("routes", Some(1)),
+            ("routes[0].name", Some(2)),
+            ("patterns[0].regex", Some(5)),
+            ("patterns[1].id", Some(6)),
+            ("patterns[1].regex[1]", Some(9)),
+            ("patterns[2].regex", Some(12)),
+            ("patterns[2].score", None),
+        ] {
+            assert_eq!(line_of(text, field), line, "{field}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod card;
 pub(crate) mod drift;
 mod index;
+pub(crate) mod inline;
 pub(crate) mod leak;
 mod near;
 pub(crate) mod obfuscation;

@@ -18,6 +18,7 @@ use crate::{
         card::CardDetector,
         detect, drift,
         drift::Offers,
+        inline::Inline,
         leak,
         leak::{Canaries, Memory, Watch},
         obfuscation::ObfuscationDetector,
@@ -32,7 +33,7 @@ use crate::{
     policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile, RuleAction},
     receipt::{Gap, GapReason, Receipt},
     span::Span,
-    text::Vocabulary,
+    text::{Beginnings, Vocabulary},
     traffic::{Calls, Extraction, Format, Segment, Tool, extract, read_tools},
 };
 
@@ -52,6 +53,8 @@ pub struct Engine {
     /// The rules about leaks stand in the list from here on.
     leak: RuleIdx,
     drift: RuleIdx,
+    /// The rules that the policy brings along.
+    inline: Inline,
     catalog: Catalog,
 }
 
@@ -124,6 +127,25 @@ impl Inspection {
     }
 }
 
+/// A word in disguise may be one of the packs or one of the policy.
+impl Vocabulary for Engine {
+    fn knows(&self, word: &str) -> bool {
+        self.vocabularies().any(|words| words.knows(word))
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.vocabularies().any(|words| words.has(word))
+    }
+
+    fn knows_well(&self, word: &str) -> bool {
+        self.vocabularies().any(|words| words.knows_well(word))
+    }
+
+    fn beginnings(&self) -> &Beginnings {
+        self.patterns.set.beginnings()
+    }
+}
+
 impl Engine {
     /// Checks the policy against the rules that exist. `patterns` are shared, since they are large and the same
     /// for every policy of one process.
@@ -143,9 +165,12 @@ impl Engine {
         rules.extend(leak::rule_infos());
         let drift = RuleIdx(rules.len() as u16);
         rules.push(drift::rule_info());
+        let first_inline = RuleIdx(rules.len() as u16);
+        rules.extend(policy.patterns.iter().map(Inline::rule_info));
         policy.check(rules.iter().map(|rule| rule.id.as_str()))?;
         let canaries = Canaries::new(&policy.canaries)
             .map_err(|e| PolicyError { field: String::from("canaries"), reason: e.to_string() })?;
+        let inline = Inline::new(&policy.patterns, first_inline, policy.level_max())?;
         let text = serde_json::to_string(&policy).unwrap_or_default();
         let default_profile = policy.profile(DEFAULT_PROFILE).cloned().unwrap_or_default();
         Ok(Self {
@@ -160,6 +185,7 @@ impl Engine {
             canaries,
             leak,
             drift,
+            inline,
             catalog: Catalog { rules, contexts },
         })
     }
@@ -226,8 +252,8 @@ impl Engine {
         &self.default_profile
     }
 
-    pub(crate) fn detectors(&self) -> [&dyn Detector; 5] {
-        [&self.patterns, &self.card, &self.secrets, &self.pii, &self.obfuscation]
+    pub(crate) fn detectors(&self) -> [&dyn Detector; 6] {
+        [&self.patterns, &self.card, &self.secrets, &self.pii, &self.obfuscation, &self.inline]
     }
 
     /// The detector for one body of an exchange.
@@ -248,9 +274,9 @@ impl Engine {
         }
     }
 
-    pub(crate) fn detectors_with<'a>(&'a self, watch: &'a Watch<'_>) -> [&'a dyn Detector; 6] {
-        let [patterns, card, secrets, pii, obfuscation] = self.detectors();
-        [patterns, card, secrets, pii, obfuscation, watch]
+    pub(crate) fn detectors_with<'a>(&'a self, watch: &'a Watch<'_>) -> [&'a dyn Detector; 7] {
+        let [patterns, card, secrets, pii, obfuscation, inline] = self.detectors();
+        [patterns, card, secrets, pii, obfuscation, inline, watch]
     }
 
     /// What an answer is held against. Values count that a profile looks for, whatever it does about them.
@@ -275,8 +301,12 @@ impl Engine {
         memory.learn(body, extraction, hits.iter().filter(is_sensitive), profile.level > 1);
     }
 
-    pub(crate) fn vocabulary(&self) -> &dyn Vocabulary {
-        self.patterns.set.as_ref()
+    fn vocabularies(&self) -> impl Iterator<Item = &PatternSet> {
+        core::iter::once(self.patterns.set.as_ref()).chain(self.inline.phrases())
+    }
+
+    pub(crate) const fn vocabulary(&self) -> &dyn Vocabulary {
+        self
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

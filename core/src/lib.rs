@@ -31,6 +31,7 @@ mod intake;
 mod length;
 pub mod policy;
 pub mod receipt;
+mod regex;
 mod seen;
 mod span;
 mod step;

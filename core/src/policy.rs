@@ -4,6 +4,10 @@
 //! document out again shows every default that is in force (`sentinel policy explain`). Checks that the types
 //! cannot say are in [`Policy::check`], so that a policy that loads is a policy that works.
 
+mod inline;
+
+pub use inline::InlineRule;
+
 use alloc::{
     collections::BTreeMap,
     string::{String, ToString},
@@ -46,6 +50,8 @@ pub struct Policy {
     pub profiles: BTreeMap<String, Profile>,
     /// Texts that must never leave, whatever the profile: in no answer, and in no arguments of tools.
     pub canaries: Vec<String>,
+    /// Rules of this policy's own.
+    pub patterns: Vec<InlineRule>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -254,6 +260,7 @@ impl Default for Policy {
             routes: Vec::from([everything]),
             profiles: BTreeMap::from([(default_profile_name(), Profile::default())]),
             canaries: Vec::new(),
+            patterns: Vec::new(),
         }
     }
 }
@@ -315,7 +322,8 @@ impl Policy {
                 .check(rules.clone())
                 .map_err(|(at, reason)| error(&alloc::format!("profiles.{name}.{at}"), reason))?;
         }
-        check_canaries(&self.canaries)
+        check_canaries(&self.canaries)?;
+        inline::check(&self.patterns)
     }
 
     /// No profile uses a rule above this level.

@@ -30,14 +30,18 @@ pub(crate) fn run(command: &Command) -> Result<Report, Fault> {
     match command {
         Command::Validate { file, plugin } => {
             let engine = if *plugin { document::plugin_engine(file)? } else { document::engine(Some(file))? };
-            let (routes, profiles) = (engine.policy().routes.len(), engine.policy().profiles.len());
+            let Policy { routes, profiles, patterns, .. } = engine.policy();
+            let (routes, profiles, patterns) = (routes.len(), profiles.len(), patterns.len());
             Ok(Report {
                 text: format!(
-                    "{}: valid: {routes} routes, {profiles} profiles, sha256 {}",
+                    "{}: valid: {routes} routes, {profiles} profiles, {patterns} patterns, sha256 {}",
                     file.display(),
                     engine.policy_hash()
                 ),
-                json: json!({ "valid": true, "routes": routes, "profiles": profiles, "hash": engine.policy_hash() }),
+                json: json!({
+                    "valid": true, "routes": routes, "profiles": profiles, "patterns": patterns,
+                    "hash": engine.policy_hash(),
+                }),
                 code: 0,
             })
         }

@@ -51,10 +51,13 @@ pub struct PatternSet {
     contexts: Vec<Context>,
     context_infos: Vec<ContextInfo>,
     beginnings: Beginnings,
+    /// Every match is reported, since it may have to be masked.
+    reports_all: bool,
 }
 
 #[derive(Debug)]
 struct CompiledRule {
+    idx: RuleIdx,
     info: RuleInfo,
     with: Vec<Near>,
     unless: Vec<Near>,
@@ -110,7 +113,8 @@ impl PatternSet {
         pack::check_rules(packs)?;
         let mut builder = Builder::default();
         let rules = packs.iter().flat_map(|pack| &pack.rules);
-        let rules = rules.map(|rule| builder.rule(rule)).collect::<Result<Vec<_>, _>>()?;
+        let rules = rules.zip(0..).map(|(rule, idx)| builder.rule(rule, RuleIdx(idx)));
+        let rules = rules.collect::<Result<Vec<_>, _>>()?;
         let sources = || packs.iter().flat_map(|pack| &pack.contexts);
         let quoted = ContextInfo { id: QUOTED.into(), factor: QUOTED_FACTOR };
         let context_infos = sources()
@@ -121,11 +125,18 @@ impl PatternSet {
             .map(|context| Ok(Context { side: context.side, any: builder.near(&context.any, &context.id)? }))
             .collect::<Result<_, CompileError>>()?;
         let packs = packs.iter().map(pack_id).collect();
-        let Builder { patterns, mut index, uses, lexicon } = builder;
-        index.build();
-        let beginnings = lexicon.beginnings();
-        let lexicon = lexicon.finish();
-        Ok(Self { rules, patterns, index, uses, lexicon, packs, contexts, context_infos, beginnings })
+        Ok(Self { packs, contexts, context_infos, ..builder.finish(rules) })
+    }
+
+    /// Rules of a policy, with their places in the engine's list. They have no contexts: what an operator names is
+    /// meant as it stands. Answers which rule is wrong.
+    pub(super) fn of_policy<'r>(
+        rules: impl Iterator<Item = (RuleIdx, &'r Rule)>,
+    ) -> Result<Self, (RuleIdx, CompileError)> {
+        let mut builder = Builder::default();
+        let rules = rules.map(|(idx, rule)| builder.rule(rule, idx).map_err(|error| (idx, error)));
+        let rules = rules.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { reports_all: true, ..builder.finish(rules) })
     }
 
     pub fn packs(&self) -> &[PackId] {
@@ -181,7 +192,7 @@ impl Detector for PatternDetector {
 }
 
 impl PatternSet {
-    fn detect(&self, level: u8, view: &View, hits: &mut Hits) {
+    pub(super) fn detect(&self, level: u8, view: &View, hits: &mut Hits) {
         let (mut pass, mut found) = (Pass::default(), Vec::new());
         let (text, channel) = (view.text(), hits.channel());
         while let Some((anchors, words)) = pass.next(&self.index, text, &mut hits.budget) {
@@ -197,6 +208,7 @@ impl PatternSet {
                 }
             }
         }
+        let found = if self.reports_all { merged(found) } else { found };
         for Found { rule, span, contexts } in found {
             let source = view.source(span.start as usize, span.end as usize);
             hits.push_in(rule, source, contexts);
@@ -224,8 +236,9 @@ impl PatternSet {
         };
         let Some(span) = span else { return };
         let Some(rule) = self.rules.get(usize::from(at.rule)) else { return };
-        let rule_idx = RuleIdx(at.rule);
-        if found.iter().filter(|found| found.rule == rule_idx).count() == HITS_PER_RULE_MAX {
+        let rule_idx = rule.idx;
+        let n_known = || found.iter().filter(|found| found.rule == rule_idx).count();
+        if !self.reports_all && n_known() == HITS_PER_RULE_MAX {
             return;
         }
         let around = Surroundings { reading, span };
@@ -234,7 +247,8 @@ impl PatternSet {
         }
         if !around.hold(&rule.unless, pack::Side::Around, budget) {
             let contexts = around.contexts(&self.contexts, budget);
-            note(found, Found { rule: rule_idx, span, contexts });
+            let new = Found { rule: rule_idx, span, contexts };
+            if self.reports_all { found.push(new) } else { note(found, new) }
         }
     }
 }
@@ -256,6 +270,19 @@ fn note(found: &mut Vec<Found>, new: Found) {
         }
         None => found.push(new),
     }
+}
+
+/// The same for any number of matches.
+fn merged(mut found: Vec<Found>) -> Vec<Found> {
+    found.sort_unstable_by_key(|found| (found.rule, found.span.start));
+    found.dedup_by(|next, last| {
+        let joins = next.rule == last.rule && next.span.overlaps(last.span);
+        if joins {
+            last.span.end = last.span.end.max(next.span.end);
+        }
+        joins
+    });
+    found
 }
 
 /// Whether only a few spaces stand between the beginning of a line and a place.
@@ -290,7 +317,7 @@ struct Builder {
 }
 
 impl Builder {
-    fn rule(&mut self, rule: &Rule) -> Result<CompiledRule, CompileError> {
+    fn rule(&mut self, rule: &Rule, idx: RuleIdx) -> Result<CompiledRule, CompileError> {
         let rule_idx = self.n_rules();
         let channels = rule.channels.iter().copied().collect();
         for source in &rule.any {
@@ -319,6 +346,7 @@ impl Builder {
             self.patterns.push(pattern);
         }
         Ok(CompiledRule {
+            idx,
             info: RuleInfo {
                 id: rule.id.clone(),
                 version: rule.version,
@@ -329,6 +357,24 @@ impl Builder {
             with: self.near(&rule.with, &rule.id)?,
             unless: self.near(&rule.unless, &rule.id)?,
         })
+    }
+
+    fn finish(self, rules: Vec<CompiledRule>) -> PatternSet {
+        let Self { patterns, mut index, uses, lexicon } = self;
+        index.build();
+        let beginnings = lexicon.beginnings();
+        PatternSet {
+            rules,
+            patterns,
+            index,
+            uses,
+            lexicon: lexicon.finish(),
+            packs: Vec::new(),
+            contexts: Vec::new(),
+            context_infos: Vec::new(),
+            beginnings,
+            reports_all: false,
+        }
     }
 
     /// Every rule has at least one use, in the order of the rules.
