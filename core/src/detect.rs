@@ -2,6 +2,7 @@
 
 pub(crate) mod card;
 pub(crate) mod drift;
+mod folded;
 mod index;
 pub(crate) mod inline;
 pub(crate) mod leak;
@@ -12,6 +13,7 @@ mod phrase;
 pub(crate) mod pii;
 pub(crate) mod secrets;
 
+pub use folded::FoldedText;
 pub use patterns::{PatternSet, builtin_packs};
 
 use alloc::{string::String, sync::Arc, vec::Vec};
@@ -123,6 +125,10 @@ pub(crate) struct Budget {
 impl Budget {
     pub(crate) fn for_bytes(bytes: usize) -> Self {
         Self { work: WORK_BASE.saturating_add(Span::whole(bytes).len().saturating_mul(WORK_PER_BYTE)) }
+    }
+
+    const fn without_limit() -> Self {
+        Self { work: u32::MAX }
     }
 
     pub(crate) fn spend(&mut self, work: u32) -> bool {

@@ -43,7 +43,7 @@ mod traffic;
 pub use action::{Action, Direction, Verdict};
 pub use decide::risk_of;
 pub use detect::{
-    PatternSet, builtin_packs,
+    FoldedText, PatternSet, builtin_packs,
     drift::{TOOL_SLOTS, ToolMemory},
     scan_text,
 };

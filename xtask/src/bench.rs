@@ -6,6 +6,7 @@ mod envoy_cost;
 mod extract_speed;
 mod first_token;
 mod judge_speed;
+mod matchers;
 mod probe;
 
 use anyhow::Result;
@@ -38,6 +39,13 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 3)]
         passes: usize,
     },
+    /// Other ways of matching the rules (literal automata, regular expressions) beside ours, natively and in Envoy's V8:
+    /// time, tables, and bytes of the module. Takes about ten minutes.
+    Matchers {
+        /// How often each build is run.
+        #[arg(long, default_value_t = 3)]
+        passes: usize,
+    },
     /// How late the events of a stream come through a real Envoy, without a filter and with Sentinel.
     Ttft {
         /// Rounds; every round has each variant's stream once.
@@ -58,6 +66,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Core => core_speed::run(),
         Command::Extract { passes } => extract_speed::run(*passes),
         Command::Judge { passes } => judge_speed::run(*passes),
+        Command::Matchers { passes } => matchers::run(*passes),
         Command::Ttft { rounds, events, interval } => first_token::run(*rounds, *events, *interval),
     }
 }

@@ -8,7 +8,9 @@ use crate::build::{cargo, root};
 
 pub(crate) fn run() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
+    for apart in ["fuzz/Cargo.toml", "xtask/probe-matchers/Cargo.toml"] {
+        cargo(&["fmt", "--all", "--manifest-path", apart, "--check"])?;
+    }
     cargo(&["clippy", "--workspace", "--exclude", "sentinel-filter", "--all-targets", "--", "-Dwarnings"])?;
     cargo(&["clippy", "--package", "sentinel-filter", "--target", "wasm32-wasip1", "--", "-Dwarnings"])?;
     // The core stays free of hosts: it builds where there is no clock, no file and no socket, and no host crate is

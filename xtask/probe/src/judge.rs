@@ -152,7 +152,7 @@ fn repeated(unit: &str, bytes: usize) -> String {
 }
 
 /// Words in an order that does not repeat, so that nothing learns them by heart.
-fn prose(bytes: usize) -> String {
+pub fn prose(bytes: usize) -> String {
     let words: Vec<&str> = PROSE.split_whitespace().collect();
     let mut text = String::new();
     let mut chance = Chance(1);
@@ -170,7 +170,7 @@ fn prose(bytes: usize) -> String {
     text
 }
 
-fn log_lines(bytes: usize) -> String {
+pub fn log_lines(bytes: usize) -> String {
     let mut text = String::new();
     let mut chance = Chance(7);
     while text.len() < bytes {
@@ -211,10 +211,11 @@ fn conversation(bytes: usize) -> String {
 }
 
 /// A small generator: the same numbers everywhere.
-struct Chance(u64);
+#[derive(Debug)]
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % limit.max(1)
     }

@@ -3,6 +3,7 @@
 
 pub mod extract;
 pub mod judge;
+pub mod matchers;
 
 use serde::Serialize;
 pub use serde::de::DeserializeOwned;
@@ -16,7 +17,7 @@ pub fn measure(what: &str) -> String {
 }
 
 /// One line that [`from_line`] finds among others.
-fn to_line(rows: &impl Serialize) -> String {
+pub fn to_line(rows: &impl Serialize) -> String {
     format!("{MARK}{}", serde_json::to_string(rows).unwrap_or_default())
 }
 

@@ -12,10 +12,10 @@ use sentinel_probe::{DeserializeOwned, from_line};
 use crate::build::{self, target_dir};
 
 pub(super) struct Probe {
-    program: PathBuf,
-    module: PathBuf,
+    pub(super) program: PathBuf,
+    pub(super) module: PathBuf,
     /// What is measured.
-    what: &'static str,
+    pub(super) what: &'static str,
 }
 
 impl Probe {
@@ -33,17 +33,25 @@ impl Probe {
     }
 
     pub(super) fn natively<Row: DeserializeOwned>(&self) -> Result<Vec<Row>> {
+        self.measured_natively(self.what)
+    }
+
+    pub(super) fn in_envoy<Row: DeserializeOwned>(&self) -> Result<Vec<Row>> {
+        self.measured_in_envoy(self.what)
+    }
+
+    pub(super) fn measured_natively<Row: DeserializeOwned>(&self, what: &str) -> Result<Vec<Row>> {
         let output = Command::new(&self.program)
-            .arg(self.what)
+            .arg(what)
             .output()
             .with_context(|| self.program.display().to_string())?;
         from_line(&String::from_utf8_lossy(&output.stdout)).context("the probe said nothing")
     }
 
     /// Envoy configures its filters when it validates a bootstrap, and no more than that is needed.
-    pub(super) fn in_envoy<Row: DeserializeOwned>(&self) -> Result<Vec<Row>> {
+    pub(super) fn measured_in_envoy<Row: DeserializeOwned>(&self, what: &str) -> Result<Vec<Row>> {
         let nowhere = ([127, 0, 0, 1], 9).into();
-        let filter = WasmFilter::new(&self.module, self.what);
+        let filter = WasmFilter::new(&self.module, what);
         let report = envoy::validate(&Bootstrap::new(nowhere, Some(filter)))?;
         ensure!(report.ok, "Envoy: {}", report.stderr);
         report.stderr.lines().find_map(from_line).context("no line of the probe in Envoy's log")
