@@ -32,7 +32,13 @@ pub fn run(data: &[u8]) {
     if said.len() > TEXT_BYTES_MAX || said.split(' ').count() > TEXT_WORDS_MAX {
         return;
     }
-    let pack = Pack { schema: SCHEMA.into(), name: "fuzz".into(), version: 1, rules: vec![rule(text)], contexts: Vec::new() };
+    let pack = Pack {
+        schema: SCHEMA.into(),
+        name: "fuzz".into(),
+        version: 1,
+        rules: vec![rule(text)],
+        contexts: Vec::new(),
+    };
     let patterns = PatternSet::compile(&[pack]).expect("a phrase that is read can be compiled").into();
     let found = scan_text(&patterns, Some(Channel::User), &said);
     assert!(found.contains(&RULE.to_owned()), "{phrase:?} does not find {said:?}");
