@@ -162,6 +162,7 @@ mod tests {
         assert_eq!(matches("(?m)^key$", text).len(), 2);
         assert_eq!(matches("key$", text).len(), 1);
         assert_eq!(matches(r"\Akey\nkey\z", text).len(), 1);
+        assert_eq!(matches("(?:X)??(?m:^)c", "X\nc"), ["c"]);
         assert_eq!(matches("k.*", text), ["key", "key"]);
         assert_eq!(matches("(?s)k.*", text), [text]);
         assert_eq!(matches("(?s)(?-s:k.*?y)", text), ["key", "key"]);

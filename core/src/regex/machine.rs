@@ -120,6 +120,8 @@ impl Machine {
                 }
                 let byte = self.skip(program, text, at.byte..range.end);
                 at = at.moved(byte);
+                // What was reached, and led nowhere, was reached somewhere else.
+                self.now.clear(program.len());
             }
             if found.is_none() {
                 self.reach(program, 0, at.byte as u32, at);
