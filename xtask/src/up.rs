@@ -145,7 +145,7 @@ impl Stack {
         let text = self.envoy.prometheus()?;
         for line in [
             r#"sentinel_requests_total{layer="filter",status="block"} 1"#,
-            r#"sentinel_injection_attempts_total{injection_type="injection"} 1"#,
+            r#"sentinel_injection_attempts_total{injection_type="injection"} 2"#,
             r#"sentinel_pii_detections_total{entity_type="card"} 1"#,
         ] {
             let found = text.lines().any(|found| found == line);
