@@ -27,7 +27,7 @@ use crate::{fold::fold_word, invisible::is_left_out};
 pub const STEPS_MAX: usize = 12;
 pub const GAP_WORDS_MAX: u8 = 12;
 pub const ALTERNATIVES_MAX: usize = 64;
-/// A shorter anchor would make the literal pass stop at every other word.
+/// A shorter anchor would make the search stop at every other word.
 pub const ANCHOR_BYTES_MIN: usize = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
