@@ -9,7 +9,7 @@ mod turned;
 mod view;
 mod words;
 
-pub(crate) use blocks::{Run, Visitor, Walk};
+pub(crate) use blocks::{Block, Masks, Run, Visitor, Walk, words_and_signs};
 pub(crate) use decode::{base64, hex};
 pub(crate) use disguise::{Vocabulary, uncover};
 pub(crate) use search::{Eight, find};

@@ -93,6 +93,13 @@ pub fn plain(c: char) -> impl Iterator<Item = char> {
     simple.into_iter().chain(table.into_iter().flatten())
 }
 
+/// Letters that folding leaves as they are: what most texts beyond ASCII are made of.
+pub const fn is_settled(c: char) -> bool {
+    matches!(c, '\u{430}'..='\u{44f}' | '\u{5d0}'..='\u{5ea}' | '\u{626}'..='\u{63f}' | '\u{641}'..='\u{648}'
+        | '\u{64a}' | '\u{904}'..='\u{939}' | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}'
+        | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}')
+}
+
 /// A word as the folded view has it.
 pub fn fold_word(word: &str) -> String {
     let mut out = String::with_capacity(word.len());
@@ -194,6 +201,12 @@ mod tests {
         };
         let wrong = (char::MIN..=char::MAX).find(|c| !is_right(*c));
         assert_eq!(wrong, None);
+    }
+
+    #[test]
+    fn settled_letters_stay_what_they_are() {
+        let changes = |c: &char| is_left_out(*c) || to_ascii(*c).is_some() || !plain(*c).eq([*c]);
+        assert_eq!((char::MIN..=char::MAX).filter(|c| is_settled(*c)).find(changes), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use alloc::{
 
 use crate::{
     detect::Budget,
-    text::{Run, Visitor, Walk, Word, find_words},
+    text::{Block, Masks, Run, Visitor, Walk, Word, find_words, words_and_signs},
 };
 
 /// Shorter words are never looked up.
@@ -22,7 +22,7 @@ const WORD_BYTES_MIN: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     gate: Gate,
-    /// Sorted by key, so that all uses of one key are a range.
+    /// Sorted; until the index is built, one for each user.
     keys: Vec<Key>,
     /// Where in `keys` to look, by a hash of the key.
     slots: Vec<u16>,
@@ -41,7 +41,25 @@ struct Key {
     head: u64,
     /// 0 for a whole word, else the length of the beginning.
     stem: u8,
-    user: u32,
+    users: Users,
+}
+
+/// Who looks for the same word: some users in a row, in the order that [`Index::build`] answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Users {
+    first: u32,
+    n: u32,
+}
+
+impl Users {
+    const fn one(user: u32) -> Self {
+        Self { first: user, n: 1 }
+    }
+
+    pub(super) fn of<T>(self, all: &[T]) -> &[T] {
+        let first = self.first as usize;
+        all.get(first..first + self.n as usize).unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -57,9 +75,9 @@ struct Literal {
 pub(super) struct Anchor {
     pub(super) start: u32,
     pub(super) end: u32,
-    /// Which of the words at hand it is, or the one after it.
+    /// Which of the words at hand it is; of a literal, nothing.
     pub(super) word: u32,
-    pub(super) user: u32,
+    pub(super) users: Users,
 }
 
 impl Index {
@@ -70,7 +88,7 @@ impl Index {
             _ if is_stem => Word::HEAD_BYTES as u8,
             _ => 0,
         };
-        self.keys.push(Key { head: Word::head_of(bytes), stem, user });
+        self.keys.push(Key { head: Word::head_of(bytes), stem, users: Users::one(user) });
     }
 
     /// Answers whether the literal can be looked for: it needs a sign, or a character beyond ASCII.
@@ -80,17 +98,25 @@ impl Index {
         true
     }
 
-    /// To be called once, when everything is added.
-    pub(super) fn build(&mut self) {
+    /// To be called once, when everything is added. Answers all users in the order in which anchors speak of them: those
+    /// of one word stand in a row.
+    pub(super) fn build(&mut self) -> Vec<u32> {
         self.keys.sort_unstable();
+        let mut order: Vec<u32> = self.keys.iter().map(|key| key.users.first).collect();
+        for (key, place) in self.keys.iter_mut().zip(0..) {
+            key.users = Users::one(place);
+        }
+        self.keys.dedup_by(|next, first| {
+            let is_same = (next.head, next.stem) == (first.head, first.stem);
+            first.users.n += u32::from(is_same);
+            is_same
+        });
+        for literal in &mut self.literals {
+            order.push(core::mem::replace(&mut literal.user, order.len() as u32));
+        }
         self.slots = vec![0; (self.keys.len() * 2).next_power_of_two().max(2)];
         let mask = self.slots.len() - 1;
-        let mut last = None;
         for (idx, key) in self.keys.iter().enumerate() {
-            if last == Some((key.head, key.stem)) {
-                continue;
-            }
-            last = Some((key.head, key.stem));
             let mut slot = hash(key.head, key.stem) & mask;
             while self.slots.get(slot).is_some_and(|taken| *taken != 0) {
                 slot = (slot + 1) & mask;
@@ -116,6 +142,7 @@ impl Index {
         }
         self.by_tail.sort_unstable();
         self.by_pair.sort_unstable();
+        order
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -132,13 +159,13 @@ impl Index {
     }
 
     /// Who looks for this word, or for a beginning of it, as far as eight bytes tell.
-    pub(super) fn users_of(&self, word: Word) -> impl Iterator<Item = u32> {
+    pub(super) fn users_of(&self, word: Word) -> impl Iterator<Item = Users> {
         let kinds = if word.len() as usize >= WORD_BYTES_MIN { self.gate.kinds(word.head) } else { 0 };
         self.users_of_kinds(word, kinds)
     }
 
     #[inline]
-    fn users_of_kinds(&self, word: Word, kinds: u8) -> impl Iterator<Item = u32> {
+    fn users_of_kinds(&self, word: Word, kinds: u8) -> impl Iterator<Item = Users> {
         let mut left = kinds;
         let stems = core::iter::from_fn(move || {
             let kind = (left != 0).then(|| left.trailing_zeros())?;
@@ -146,29 +173,24 @@ impl Index {
             Some(if kind == 0 { 0 } else { kind as u8 + WORD_BYTES_MIN as u8 - 1 })
         });
         let stems = stems.filter(move |stem| u32::from(*stem) <= word.len());
-        stems.flat_map(move |stem| {
+        stems.filter_map(move |stem| {
             let head = if stem == 0 { word.head } else { word.head & head_mask(stem) };
             self.users(head, stem)
         })
     }
 
-    fn users(&self, head: u64, stem: u8) -> impl Iterator<Item = u32> {
+    fn users(&self, head: u64, stem: u8) -> Option<Users> {
         let mask = self.slots.len() - 1;
-        let is_it = move |key: &&Key| key.head == head && key.stem == stem;
         let mut slot = hash(head, stem) & mask;
-        let keys = loop {
+        loop {
             // A slot that is free ends the search; there always is one.
-            let Some(first) = self.slots.get(slot).and_then(|taken| usize::from(*taken).checked_sub(1))
-            else {
-                break &[][..];
-            };
-            let keys = self.keys.get(first..).unwrap_or_default();
-            if keys.first().is_some_and(|key| is_it(&key)) {
-                break keys;
+            let idx = self.slots.get(slot).and_then(|taken| usize::from(*taken).checked_sub(1))?;
+            let key = self.keys.get(idx)?;
+            if key.head == head && key.stem == stem {
+                return Some(key.users);
             }
             slot = (slot + 1) & mask;
-        };
-        keys.iter().take_while(is_it).map(|key| key.user)
+        }
     }
 
     /// Reads on in a text. What is found past the end of the budget is left out.
@@ -230,16 +252,22 @@ struct Search<'s> {
 
 impl Visitor for Search<'_> {
     #[inline]
-    fn run(&mut self, Run { start, end, is_wide }: Run) {
-        if is_wide {
+    fn masks(block: &Block, _: [u8; 2]) -> Masks {
+        words_and_signs(block)
+    }
+
+    #[inline]
+    fn run(&mut self, Run { start, end, is_odd }: Run) {
+        if is_odd {
             self.wide_run(start, end);
             return;
         }
         let word = Word::read(self.text.as_bytes(), start, end);
-        self.words.push(word);
         let kinds = self.index.gate.kinds(word.head);
-        if kinds != 0 && word.len() as usize >= WORD_BYTES_MIN {
-            self.word(word, kinds, self.words.len() - 1);
+        let is_long = word.len() as usize >= WORD_BYTES_MIN;
+        self.words.push(word);
+        if kinds != 0 && is_long {
+            self.word(kinds, self.words.len() - 1);
         }
     }
 
@@ -270,19 +298,20 @@ impl Search<'_> {
         while let Some(word) = self.words.get(idx).copied() {
             let kinds = self.index.gate.kinds(word.head);
             if kinds != 0 && word.len() as usize >= WORD_BYTES_MIN {
-                self.word(word, kinds, idx);
+                self.word(kinds, idx);
             }
             idx += 1;
         }
     }
 
     #[inline(never)]
-    fn word(&mut self, word: Word, kinds: u8, idx: usize) {
-        for user in self.index.users_of_kinds(word, kinds) {
-            if !self.budget.spend(1) {
+    fn word(&mut self, kinds: u8, idx: usize) {
+        let Some(word) = self.words.get(idx).copied() else { return };
+        for users in self.index.users_of_kinds(word, kinds) {
+            if !self.budget.spend(users.n) {
                 return;
             }
-            self.anchors.push(Anchor { start: word.start, end: word.end, word: idx as u32, user });
+            self.anchors.push(Anchor { start: word.start, end: word.end, word: idx as u32, users });
         }
     }
 
@@ -304,7 +333,8 @@ impl Search<'_> {
             let rest = self.text.as_bytes().get(start..).unwrap_or_default();
             if rest.starts_with(literal.text.as_bytes()) {
                 let end = start + literal.text.len();
-                self.place(Anchor { start: start as u32, end: end as u32, word: 0, user: literal.user });
+                let users = Users::one(literal.user);
+                self.place(Anchor { start: start as u32, end: end as u32, word: 0, users });
             }
         }
     }
@@ -406,7 +436,10 @@ fn best_pair(literal: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn index(words: &[(&str, bool)], literals: &[&str]) -> Index {
+    /// An index, and its users in their order.
+    struct Built(Index, Vec<u32>);
+
+    fn index(words: &[(&str, bool)], literals: &[&str]) -> Built {
         let mut index = Index::default();
         let mut user = 0;
         for (word, is_stem) in words {
@@ -417,22 +450,23 @@ mod tests {
             assert!(index.add_literal(literal, user), "{literal}");
             user += 1;
         }
-        index.build();
-        index
+        let order = index.build();
+        Built(index, order)
     }
 
-    fn found(index: &Index, text: &str) -> Vec<(String, u32)> {
+    fn found(Built(index, order): &Built, text: &str) -> Vec<(String, u32)> {
         let mut budget = Budget::for_bytes(text.len());
         let (mut pass, mut found) = (Pass::default(), Vec::new());
         while let Some((anchors, _)) = pass.next(index, text, &mut budget) {
             found.extend(anchors);
         }
         let text_of = |anchor: &Anchor| text.get(anchor.start as usize..anchor.end as usize).unwrap();
-        found.iter().map(|anchor| (text_of(anchor).into(), anchor.user)).collect()
+        let users = |anchor: Anchor| anchor.users.of(order).iter().map(move |user| (anchor, *user));
+        found.into_iter().flat_map(users).map(|(anchor, user)| (text_of(&anchor).into(), user)).collect()
     }
 
     #[track_caller]
-    fn check(index: &Index, text: &str, expected: &[(&str, u32)]) {
+    fn check(index: &Built, text: &str, expected: &[(&str, u32)]) {
         let expected: Vec<(String, u32)> =
             expected.iter().map(|(word, user)| ((*word).into(), *user)).collect();
         assert_eq!(found(index, text), expected, "{text}");
@@ -482,7 +516,7 @@ mod tests {
 
     #[test]
     fn anchors_come_with_the_words_around_them_however_long_the_text() {
-        let index = index(&[("ignore", false)], &[]);
+        let Built(index, _) = index(&[("ignore", false)], &[]);
         let text = "one two three four five six seven eight nine ten ignore ".repeat(3000);
         let mut budget = Budget::for_bytes(text.len());
         let (mut pass, mut n_found) = (Pass::default(), 0);

@@ -21,7 +21,7 @@ use super::{
     Budget, ContextInfo, Contexts, Detector, Hits, RuleIdx, RuleInfo,
     index::{Anchor, Index, Pass},
     near::{Context, Near, Surroundings},
-    phrase::{Lexicon, LexiconBuilder, Matcher, Place, Reading},
+    phrase::{Beside, Lexicon, LexiconBuilder, Matcher, Place, Reading},
 };
 use crate::{
     event::PackId,
@@ -77,6 +77,7 @@ struct Use {
     pattern: u32,
     level: u8,
     place: Place,
+    beside: Option<Beside>,
 }
 
 /// The rules up to a level.
@@ -198,11 +199,15 @@ impl PatternSet {
         'text: while let Some((anchors, words)) = pass.next(&self.index, text, &mut hits.budget) {
             let reading = Reading { lexicon: &self.lexicon, text, words };
             for anchor in anchors {
-                let Some(at) = self.uses.get(anchor.user as usize) else { continue };
-                if at.level > level || !at.channels.contains(channel) {
-                    continue;
+                for at in anchor.users.of(&self.uses) {
+                    if at.level > level || !at.channels.contains(channel) {
+                        continue;
+                    }
+                    if at.beside.as_ref().is_some_and(|beside| !beside.holds(words, anchor.word)) {
+                        continue;
+                    }
+                    self.judge(*at, anchor, reading, &mut hits.budget, &mut found);
                 }
-                self.judge(*at, anchor, reading, &mut hits.budget, &mut found);
                 // What was found until then stays found.
                 if hits.budget.is_spent() {
                     break 'text;
@@ -323,7 +328,8 @@ impl Builder {
         let channels = rule.channels.iter().copied().collect();
         for source in &rule.any {
             let pattern = self.patterns.len() as u32;
-            let at = Use { channels, rule: rule_idx, pattern, level: rule.level, place: Place::default() };
+            let (level, place, beside) = (rule.level, Place::default(), None);
+            let at = Use { channels, rule: rule_idx, pattern, level, place, beside };
             let pattern = match parse(source, &rule.id)? {
                 Phrase::Literal(Literal { text, begins_line }) => {
                     let user = self.user(at);
@@ -338,7 +344,8 @@ impl Builder {
                 Phrase::Words(words) => {
                     let matcher = Matcher::new(&words, &mut self.lexicon);
                     for (word, place) in matcher.anchors(&words, &self.lexicon.rarity) {
-                        self.uses.push(Use { place, ..at });
+                        let beside = Beside::new(&matcher, place);
+                        self.uses.push(Use { place, beside, ..at });
                         self.index.add_word(&word.text, word.prefix, (self.uses.len() - 1) as u32);
                     }
                     Pattern::Words(matcher)
@@ -362,7 +369,8 @@ impl Builder {
 
     fn finish(self, rules: Vec<CompiledRule>) -> PatternSet {
         let Self { patterns, mut index, uses, lexicon } = self;
-        index.build();
+        let order = index.build();
+        let uses = order.into_iter().filter_map(|user| uses.get(user as usize).copied()).collect();
         let beginnings = lexicon.beginnings();
         PatternSet {
             rules,

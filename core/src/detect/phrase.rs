@@ -28,6 +28,8 @@ pub(super) struct Lexicon {
     rows: Vec<u16>,
     /// The words by what they begin with: what a word in disguise is held against.
     index: Index,
+    /// What the index leads to: indices into `words`.
+    indexed: Vec<u16>,
 }
 
 /// Which words a lexicon has, while it is made.
@@ -48,15 +50,14 @@ pub(super) struct Matcher {
 #[derive(Debug)]
 struct Step {
     gap: u8,
-    /// The first words of the alternatives, and their last ones.
-    firsts: Marks,
-    lasts: Marks,
+    /// The words that it is compared at first: before the anchor the last ones of the alternatives, else the first.
+    marks: Marks,
     alternatives: Box<[Alternative]>,
 }
 
 /// A set of words by a hash of their first three bytes, which a word shares with its beginnings: what is not in it need
 /// not be compared.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Marks([u64; 4]);
 
 impl Marks {
@@ -79,6 +80,51 @@ impl Marks {
     fn has(&self, word: Word) -> bool {
         let (idx, bit) = Self::bit(word.head);
         self.0.get(idx).is_some_and(|bits| bits >> bit & 1 == 1)
+    }
+
+    fn len(&self) -> u32 {
+        self.0.iter().map(|bits| bits.count_ones()).sum()
+    }
+}
+
+/// What has to stand beside an anchor for its phrase to match: one of some words, not further than a gap away. It turns
+/// most anchors down before their phrase is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside {
+    marks: Marks,
+    gap: u8,
+    /// The first place where the word may stand, counted from the anchor's word; if negative, the last one.
+    nearest: i8,
+}
+
+impl Beside {
+    /// What follows or comes before, whichever is the rarer; a phrase of one step has neither.
+    pub(super) fn new(matcher: &Matcher, place: Place) -> Option<Self> {
+        let step = matcher.steps.get(matcher.anchor)?;
+        let row = step.alternatives.get(usize::from(place.alternative))?;
+        let after = matcher.steps.get(matcher.anchor + 1).map(|next| Self {
+            marks: next.marks,
+            gap: next.gap,
+            nearest: row.len as i8 - place.word as i8,
+        });
+        let last = matcher.anchor.checked_sub(1).and_then(|last| matcher.steps.get(last));
+        let before =
+            last.map(|last| Self { marks: last.marks, gap: step.gap, nearest: -1 - place.word as i8 });
+        after.into_iter().chain(before).min_by_key(|beside| beside.marks.len() * u32::from(beside.gap + 1))
+    }
+
+    #[inline]
+    pub(super) fn holds(&self, words: &[Word], idx: u32) -> bool {
+        let Some(nearest) = (idx as usize).checked_add_signed(isize::from(self.nearest)) else {
+            return false;
+        };
+        let gap = usize::from(self.gap);
+        let (from, to) = match self.nearest {
+            ..0 => (nearest.saturating_sub(gap), nearest + 1),
+            _ => (nearest, nearest + gap + 1),
+        };
+        let words = words.get(from..to.min(words.len())).unwrap_or_default();
+        words.iter().any(|word| self.marks.has(*word))
     }
 }
 
@@ -130,7 +176,8 @@ impl LexiconBuilder {
                 self.lexicon.index.add_word(text, is_stem, u32::from(*idx));
             }
         }
-        self.lexicon.index.build();
+        let order = self.lexicon.index.build();
+        self.lexicon.indexed = order.into_iter().map(|idx| idx as u16).collect();
         self.lexicon
     }
 
@@ -155,20 +202,25 @@ impl Lexicon {
         self.words.len() * size_of::<Pattern>()
             + self.rows.len() * size_of::<u16>()
             + self.index.memory_bytes()
+            + self.indexed.len() * size_of::<u16>()
     }
 
     /// Whether a phrase has this word, or a beginning of it that has so many bytes.
     pub(super) fn knows(&self, text: &str, bytes_min: u32) -> bool {
         let word = Word::read(text.as_bytes(), 0, text.len());
-        let mut patterns = self.index.users_of(word).filter_map(|idx| self.words.get(idx as usize));
-        patterns.any(|pattern| pattern.len >= bytes_min && pattern.matches(word, text))
+        self.like(word).any(|pattern| pattern.len >= bytes_min && pattern.matches(word, text))
     }
 
     /// Whether a phrase has just this, as a word or as the beginning of one.
     pub(super) fn has(&self, text: &str) -> bool {
         let word = Word::read(text.as_bytes(), 0, text.len());
-        let mut patterns = self.index.users_of(word).filter_map(|idx| self.words.get(idx as usize));
-        patterns.any(|pattern| pattern.len == word.len() && pattern.matches(word, text))
+        self.like(word).any(|pattern| pattern.len == word.len() && pattern.matches(word, text))
+    }
+
+    /// The words that begin like this one.
+    fn like(&self, word: Word) -> impl Iterator<Item = &Pattern> {
+        let indices = self.index.users_of(word).flat_map(|users| users.of(&self.indexed));
+        indices.filter_map(|idx| self.words.get(usize::from(*idx)))
     }
 
     fn row(&self, row: Alternative) -> impl Iterator<Item = &Pattern> {
@@ -180,18 +232,19 @@ impl Lexicon {
 
 impl Matcher {
     pub(super) fn new(words: &Words, lexicon: &mut LexiconBuilder) -> Self {
-        let mut step = |step: &phrase::Step| {
+        let anchor = lexicon.rarity.anchor(words);
+        let step = |(idx, step): (usize, &phrase::Step)| {
             let alternatives: Box<[Alternative]> =
                 step.alternatives.iter().map(|row| lexicon.row(&row.words)).collect();
-            let (mut firsts, mut lasts) = (Marks::default(), Marks::default());
+            let mut marks = Marks::default();
             for row in &alternatives {
-                lexicon.lexicon.row(*row).next().into_iter().for_each(|first| firsts.add(first));
-                lexicon.lexicon.row(*row).last().into_iter().for_each(|last| lasts.add(last));
+                let mut row = lexicon.lexicon.row(*row);
+                let word = if idx < anchor { row.last() } else { row.next() };
+                word.into_iter().for_each(|word| marks.add(word));
             }
-            Step { gap: step.gap, firsts, lasts, alternatives }
+            Step { gap: step.gap, marks, alternatives }
         };
-        let steps = words.steps.iter().map(&mut step).collect();
-        Self { steps, anchor: lexicon.rarity.anchor(words) }
+        Self { steps: words.steps.iter().enumerate().map(step).collect(), anchor }
     }
 
     /// The words that lead to this phrase.
@@ -229,7 +282,7 @@ impl Matcher {
         let Some(step) = self.steps.get(self.anchor) else { return false };
         let mut around = Around { matcher: self, reading, budget };
         reading.words.iter().enumerate().any(|(first, word)| {
-            step.firsts.has(*word) && step.alternatives.iter().any(|row| around.whole(*row, first).is_some())
+            step.marks.has(*word) && step.alternatives.iter().any(|row| around.whole(*row, first).is_some())
         })
     }
 }
@@ -258,7 +311,7 @@ impl Around<'_> {
         for step in self.matcher.steps.iter().skip(self.matcher.anchor + 1) {
             let mut next = 0_u64;
             for offset in candidates(reached, step.gap) {
-                if !self.word_at(origin + offset).is_some_and(|word| step.firsts.has(word)) {
+                if !self.word_at(origin + offset).is_some_and(|word| step.marks.has(word)) {
                     continue;
                 }
                 for alternative in &step.alternatives {
@@ -285,7 +338,7 @@ impl Around<'_> {
             let mut next = 0_u64;
             for offset in candidates(reached, gap) {
                 let last = origin.checked_sub(offset + 1).and_then(|last| self.word_at(last));
-                if !last.is_some_and(|word| step.lasts.has(word)) {
+                if !last.is_some_and(|word| step.marks.has(word)) {
                     continue;
                 }
                 for alternative in &step.alternatives {

@@ -1,33 +1,38 @@
-//! The words of a text and its signs, found 64 bytes at a time.
+//! Runs of bytes, such as words, and single signs of a text, found 64 bytes at a time.
 //!
 //! A block becomes masks with a bit for each byte. What is done per byte is a handful of comparisons that compilers turn
 //! into vector instructions; all else is done per word.
 
 const BLOCK: usize = 64;
 
-/// A run of bytes that belong to words.
+/// Bytes that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// Apostrophes or characters beyond ASCII are in it: it may be several words, or none.
-    pub(crate) is_wide: bool,
+    /// Bytes are in it that ask for a closer look.
+    pub(crate) is_odd: bool,
 }
 
-/// What is found on the way through a text, in the order of the text but for runs and signs of one block.
+/// What is looked for, and what is done with it. It comes in the order of the text but for runs and signs of one block.
 pub(crate) trait Visitor {
+    /// What the bytes of a block are. Two more stand before it; before a text stand zeros.
+    fn masks(block: &Block, before: [u8; 2]) -> Masks;
+
     fn run(&mut self, run: Run);
 
-    /// A byte that a literal may begin with: ASCII that is neither in words nor a space, or a longer character's first.
     fn sign(&mut self, at: usize);
 }
 
+pub(crate) type Block = [u8; BLOCK];
+
+/// A bit for each byte of a block.
 #[derive(Clone, Copy)]
-struct Masks {
-    /// Letters, digits, `_`, and all that may be one of them.
-    run: u64,
-    wide: u64,
-    sign: u64,
+pub(crate) struct Masks {
+    pub(crate) run: u64,
+    /// Of the bytes of runs, those that make one odd.
+    pub(crate) odd: u64,
+    pub(crate) sign: u64,
 }
 
 /// A way through a text, taken in as many stretches as its user likes.
@@ -40,26 +45,32 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// Goes on for at least so many bytes; answers whether the text is at its end.
-    pub(crate) fn go_on(&mut self, text: &[u8], bytes: usize, visitor: &mut impl Visitor) -> bool {
+    pub(crate) fn go_on<V: Visitor>(&mut self, text: &[u8], bytes: usize, visitor: &mut V) -> bool {
+        let mut before = match self.at.checked_sub(2).and_then(|at| text.get(at..self.at)) {
+            Some(&[one, two]) => [one, two],
+            _ => [0; 2],
+        };
         let rest = text.get(self.at..).unwrap_or_default();
         let (blocks, rest) = rest.as_chunks::<BLOCK>();
         let n_wanted = bytes.div_ceil(BLOCK);
         for block in blocks.iter().take(n_wanted) {
-            visit_block(&masks(block), self.at, &mut self.open, visitor);
+            visit_block(&V::masks(block, before), self.at, &mut self.open, visitor);
             self.at += BLOCK;
+            let [.., one, two] = *block;
+            before = [one, two];
         }
         if blocks.len() > n_wanted {
             return false;
         }
-        // Zeros behind the rest belong to no word and are no sign.
+        // Zeros behind the rest belong to no run and are no sign.
         let mut last = [0; BLOCK];
         for (slot, byte) in last.iter_mut().zip(rest) {
             *slot = *byte;
         }
-        visit_block(&masks(&last), self.at, &mut self.open, visitor);
+        visit_block(&V::masks(&last, before), self.at, &mut self.open, visitor);
         self.at = text.len();
-        if let Some(Run { start, is_wide, .. }) = self.open.take() {
-            visitor.run(Run { start, end: text.len(), is_wide });
+        if let Some(Run { start, is_odd, .. }) = self.open.take() {
+            visitor.run(Run { start, end: text.len(), is_odd });
         }
         true
     }
@@ -69,7 +80,7 @@ fn visit_block(masks: &Masks, base: usize, open: &mut Option<Run>, visitor: &mut
     let mut left = masks.run;
     if let Some(run) = open {
         let len = left.trailing_ones();
-        run.is_wide |= masks.wide & low(len) != 0;
+        run.is_odd |= masks.odd & low(len) != 0;
         if len == u64::BITS {
             return;
         }
@@ -84,7 +95,7 @@ fn visit_block(masks: &Masks, base: usize, open: &mut Option<Run>, visitor: &mut
         let run = Run {
             start: base + from as usize,
             end: base + (from + len) as usize,
-            is_wide: masks.wide & bits != 0,
+            is_odd: masks.odd & bits != 0,
         };
         if from + len == u64::BITS {
             *open = Some(run);
@@ -108,11 +119,14 @@ const WORD: u8 = 1;
 const WIDE: u8 = 2;
 const SIGN: u8 = 4;
 
-fn masks(block: &[u8; BLOCK]) -> Masks {
+/// Runs are letters, digits, `_`, and all that may be one of them: apostrophes and characters beyond ASCII make a run
+/// odd, since it may be several words, or none. Signs are bytes that a literal may begin with: ASCII that is neither in
+/// words nor a space, or a longer character's first.
+pub(crate) fn words_and_signs(block: &Block) -> Masks {
     let classes = block.map(class);
     let word = gather(&classes, WORD);
     let wide = gather(&classes, WIDE);
-    Masks { run: word | wide, wide, sign: gather(&classes, SIGN) }
+    Masks { run: word | wide, odd: wide, sign: gather(&classes, SIGN) }
 }
 
 /// Without a branch and without a table, so that sixteen bytes go through it at once.
@@ -127,7 +141,7 @@ const fn class(byte: u8) -> u8 {
 }
 
 /// One bit of each of 64 bytes.
-fn gather(classes: &[u8; BLOCK], class: u8) -> u64 {
+pub(crate) fn gather(classes: &Block, class: u8) -> u64 {
     /// Multiplying by it moves the lowest bits of eight bytes into the highest byte.
     const COLLECT: u64 = 0x0102_0408_1020_4080;
     const ONES: u64 = u64::from_le_bytes([1; 8]);
@@ -154,6 +168,11 @@ mod tests {
     }
 
     impl Visitor for Seen {
+        fn masks(block: &Block, before: [u8; 2]) -> Masks {
+            assert!(before == [0; 2] || !before.contains(&0));
+            words_and_signs(block)
+        }
+
         fn run(&mut self, run: Run) {
             self.runs.push(run);
         }
@@ -168,11 +187,11 @@ mod tests {
         let mut seen = Seen::default();
         let mut open: Option<Run> = None;
         for (at, &byte) in text.iter().enumerate() {
-            let is_wide = byte >= 0x80 || byte == b'\'';
-            if is_wide || byte.is_ascii_alphanumeric() || byte == b'_' {
-                let run = open.get_or_insert(Run { start: at, end: at, is_wide: false });
+            let is_odd = byte >= 0x80 || byte == b'\'';
+            if is_odd || byte.is_ascii_alphanumeric() || byte == b'_' {
+                let run = open.get_or_insert(Run { start: at, end: at, is_odd: false });
                 run.end = at + 1;
-                run.is_wide |= is_wide;
+                run.is_odd |= is_odd;
             } else {
                 seen.runs.extend(open.take());
             }

@@ -7,6 +7,7 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
+    blocks::{Block, Masks, Run, Visitor, Walk, gather},
     decode::{ENCODED_BYTES_MIN, decode},
     turned::{Beginnings, Turned},
     view::View,
@@ -99,14 +100,12 @@ const SWAPPED: u8 = 2;
 const WIDE: u8 = 4;
 const JOINT: u8 = 8;
 const DOUBLED: u8 = 16;
-const SPACE: u8 = 128;
 
 static SIGNS: [u8; 256] = {
     let mut signs = [0; 256];
     let mut byte = 0;
     while byte < signs.len() {
         let sign = match byte as u8 {
-            0..=b' ' => SPACE,
             b'0'..=b'9' | b'@' | b'$' => SWAPPED,
             b'a'..=b'z' | b'A'..=b'Z' => LETTER,
             b'.' | b'-' | b'_' | b'*' | b'|' | b'/' | b'+' | b'~' => JOINT,
@@ -122,41 +121,115 @@ static SIGNS: [u8; 256] = {
     signs
 };
 
+#[inline]
+fn sign(byte: u8) -> u8 {
+    SIGNS.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+fn signs(token: &[u8]) -> u8 {
+    let (mut signs, mut last, mut before_last) = (0, 0, 0);
+    for &byte in token {
+        signs |= sign(byte);
+        if byte == last && byte == before_last {
+            signs |= DOUBLED;
+        }
+        (last, before_last) = (byte, last);
+    }
+    signs
+}
+
 /// A word that is shorter does not count when it is turned.
 const TURNED_BYTES_MIN: usize = 5;
 
-/// One look-up per byte; nearly all text has nothing that is worth more.
+/// What deserves a closer look. Nearly all text has nothing of it.
 fn suspects(text: &[u8], turned: &mut Turned<'_>) -> Vec<Suspect> {
-    let mut found = Vec::new();
-    let (mut start, mut signs, mut last, mut before_last) = (0, 0, 0, 0);
-    let mut row: Option<Row> = None;
-    for (at, &byte) in text.iter().chain(core::iter::once(&b' ')).enumerate() {
-        let sign = SIGNS.get(usize::from(byte)).copied().unwrap_or(0);
-        if sign != SPACE {
-            signs |= if byte == last && byte == before_last { sign | DOUBLED } else { sign };
-            (last, before_last) = (byte, last);
-            continue;
+    let mut search = Search { text, turned, row: None, found: Vec::new() };
+    Walk::default().go_on(text, usize::MAX, &mut search);
+    search.end_row();
+    search.found
+}
+
+struct Search<'t, 'w> {
+    text: &'t [u8],
+    turned: &'t mut Turned<'w>,
+    row: Option<Row>,
+    found: Vec<Suspect>,
+}
+
+impl Visitor for Search<'_, '_> {
+    /// Runs are what stands between spaces; odd is all but letters and a few signs, and what stands three times.
+    #[inline]
+    fn masks(block: &Block, before: [u8; 2]) -> Masks {
+        const RUN: u8 = 1;
+        const ODD: u8 = 2;
+        const SAME: u8 = 4;
+        let mut last = *block;
+        last.copy_within(..block.len() - 1, 1);
+        let [before_last, first] = before;
+        last[0] = first;
+        let mut classes = [0; size_of::<Block>()];
+        for ((class, byte), last) in classes.iter_mut().zip(block).zip(last) {
+            let letter = (*byte | 0x20).wrapping_sub(b'a') < 26;
+            // Other ASCII signs cannot make a token a suspect.
+            let is_plain = letter
+                | matches!(*byte, 0..=b' ' | b'!'..=b'#' | b'%'..=b')' | b',' | b':'..=b'?' | b'[' | b']' | b'{' | b'}');
+            *class = (u8::from(*byte > b' ') * RUN)
+                | (u8::from(!is_plain) * ODD)
+                | (u8::from(*byte == last) * SAME);
         }
-        if at > start {
-            let token = Token { start, end: at };
-            if at - start == 1 && signs & (LETTER | SWAPPED) != 0 {
-                let row = row.get_or_insert(Row { start, end: at, letters: 0 });
-                (row.end, row.letters) = (at, row.letters + 1);
-            } else {
-                found.extend(row.take().and_then(Row::suspect));
-                if at - start >= TURNED_BYTES_MIN && signs & LETTER != 0 {
-                    turned.see(text, start, at);
-                }
-                if is_odd(signs, at - start) {
-                    let may_be_text = at - start >= ENCODED_BYTES_MIN;
-                    found.push(Suspect { token, is_row: false, may_be_text });
-                }
-            }
-        }
-        (start, signs, last, before_last) = (at + 1, 0, 0, 0);
+        let run = gather(&classes, RUN);
+        let same = gather(&classes, SAME);
+        let thrice = same & (same << 1 | u64::from(before_last == first));
+        Masks { run, odd: run & (gather(&classes, ODD) | thrice), sign: 0 }
     }
-    found.extend(row.and_then(Row::suspect));
-    found
+
+    #[inline]
+    fn run(&mut self, Run { start, end, is_odd }: Run) {
+        let len = end - start;
+        if len == 1 {
+            self.single(start);
+            return;
+        }
+        if self.row.is_some() {
+            self.end_row();
+        }
+        if len >= TURNED_BYTES_MIN {
+            self.turned.see(self.text, start, end);
+        }
+        if is_odd || len >= ENCODED_BYTES_MIN {
+            self.odd(start, end);
+        }
+    }
+
+    fn sign(&mut self, _: usize) {}
+}
+
+impl Search<'_, '_> {
+    fn single(&mut self, at: usize) {
+        let is_one = self.text.get(at).is_some_and(|byte| sign(*byte) & (LETTER | SWAPPED) != 0);
+        if is_one {
+            let row = self.row.get_or_insert(Row { start: at, end: at, letters: 0 });
+            (row.end, row.letters) = (at + 1, row.letters + 1);
+        } else {
+            self.end_row();
+        }
+    }
+
+    #[inline(never)]
+    fn end_row(&mut self) {
+        self.found.extend(self.row.take().and_then(Row::suspect));
+    }
+
+    #[inline(never)]
+    fn odd(&mut self, start: usize, end: usize) {
+        let token = self.text.get(start..end).unwrap_or_default();
+        let signs = signs(token);
+        if is_odd(signs, token.len()) {
+            // Every encoding has letters or digits of ASCII.
+            let may_be_text = token.len() >= ENCODED_BYTES_MIN && signs & (LETTER | SWAPPED) != 0;
+            self.found.push(Suspect { token: Token { start, end }, is_row: false, may_be_text });
+        }
+    }
 }
 
 fn is_odd(signs: u8, len: usize) -> bool {
@@ -258,11 +331,16 @@ const LOOKUPS_PER_LETTER: u32 = 64;
 /// The longest word that rules know and that these letters begin with.
 fn longest(letters: &[(char, usize)], words: &dyn Vocabulary) -> Option<(String, usize)> {
     let within = letters.iter().take(*Row::WORD_LETTERS.end());
-    let longest = within.take_while(|(letter, _)| *letter != ' ').count();
-    (*Row::WORD_LETTERS.start()..=longest).rev().find_map(|len| {
-        let word: String = letters.iter().take(len).map(|(letter, _)| *letter).collect();
-        words.has(&word).then_some((word, len))
-    })
+    // Letters of a row are ASCII, so that each is a byte.
+    let mut word: String = within.map(|(letter, _)| *letter).take_while(|letter| *letter != ' ').collect();
+    while word.len() >= *Row::WORD_LETTERS.start() {
+        if words.has(&word) {
+            let len = word.len();
+            return Some((word, len));
+        }
+        word.pop();
+    }
+    None
 }
 
 /// What a token stands for, and which part of it does.
@@ -314,13 +392,17 @@ impl Signs {
         let (mut n_letters, mut n_signs, mut n_chars, mut n_joints, mut n_alike, mut n_wide) =
             (0, 0, 0, 0, 0, 0);
         let (mut last, mut run) = ('\0', 0);
+        let is_latin = word.bytes().any(|byte| byte.is_ascii_alphabetic());
         for c in word.chars() {
             n_chars += 1;
             n_letters += usize::from(c.is_ascii_alphabetic());
             n_signs += usize::from(c.is_ascii_digit() || matches!(c, '@' | '$'));
             n_joints += usize::from(is_joint(c) && n_chars % 2 == 0);
             n_wide += usize::from(!c.is_ascii());
-            n_alike += usize::from(!c.is_ascii() && fold_like(c).is_some());
+            // Of letters that are all of another script, one that looks like nothing in ASCII decides.
+            if !c.is_ascii() && (is_latin || n_alike + 1 == n_wide) {
+                n_alike += usize::from(fold_like(c).is_some());
+            }
             signs.foreign |= c.is_ascii_punctuation() && !matches!(c, '@' | '$' | '!' | '|' | '\'' | '_');
             run = if c == last { run + 1 } else { 1 };
             signs.doubled |= run >= 3;

@@ -131,7 +131,10 @@ impl View {
         while !rest.is_empty() {
             let plain = plain_ascii_len(rest.as_bytes(), layers);
             let used = match plain {
-                0 => self.push_char(rest, at, layers, reading),
+                0 => match self.settled_len(rest) {
+                    0 => self.push_char(rest, at, layers, reading),
+                    len => self.push_settled(rest, len, at),
+                },
                 len => self.push_ascii(rest, len, at, reading),
             };
             rest = rest.get(used..).unwrap_or("");
@@ -173,6 +176,32 @@ impl View {
         if let Some(added) = self.text.get_mut(start..).filter(|_| reading == Reading::Folded) {
             added.make_ascii_lowercase();
         }
+        self.note(start, Span { start: at, end: at + len as u32 });
+        len
+    }
+
+    /// Length of the leading stretch of letters that stay as they are and stand beside no ASCII letter.
+    fn settled_len(&self, rest: &str) -> usize {
+        if rest.as_bytes().first().is_none_or(u8::is_ascii)
+            || self.text.as_bytes().last().is_some_and(u8::is_ascii_alphabetic)
+        {
+            return 0;
+        }
+        let mut len: usize = 0;
+        for c in rest.chars() {
+            if !fold::is_settled(c) {
+                let is_near = c.is_ascii_alphabetic();
+                return if is_near { rest.floor_char_boundary(len.saturating_sub(1)) } else { len };
+            }
+            len += c.len_utf8();
+        }
+        len
+    }
+
+    fn push_settled(&mut self, rest: &str, len: usize, at: u32) -> usize {
+        let start = self.text.len();
+        self.text.push_str(rest.get(..len).unwrap_or(""));
+        self.cased.push_str(rest.get(..len).unwrap_or(""));
         self.note(start, Span { start: at, end: at + len as u32 });
         len
     }

@@ -101,10 +101,15 @@ fn skip(text: &str, mut at: usize, in_word: bool) -> usize {
         let rest = text.as_bytes().get(at..).unwrap_or_default();
         at += rest.iter().position(|&byte| class(byte) != class_here).unwrap_or(rest.len());
         // Only a longer character can still belong to the run.
-        match wide_at(text, at) {
-            Some((Kind::Word, len)) if in_word => at += len,
-            Some((Kind::Gap, len)) if !in_word => at += len,
-            _ => return at,
+        let wanted = if in_word { Kind::Word } else { Kind::Gap };
+        let from = at;
+        while let Some((kind, len)) = wide_at(text, at)
+            && kind == wanted
+        {
+            at += len;
+        }
+        if at == from {
+            return at;
         }
     }
 }

@@ -126,9 +126,14 @@ const WORDS: &[(Topics, &str)] = &[
 const REACH_BEFORE: usize = 60;
 const REACH_AFTER: usize = 32;
 
-/// The table that words are looked up in.
+/// The table that words are looked up in, and a bit for each of its words by a hash: most words of a text are not in it.
 #[derive(Debug)]
-pub(super) struct Words(Vec<(u64, Topics)>);
+pub(super) struct Words {
+    table: Vec<(u64, Topics)>,
+    bits: [u64; BITS / 64],
+}
+
+const BITS: usize = 4096;
 
 impl Words {
     pub(super) fn new() -> Self {
@@ -142,14 +147,29 @@ impl Words {
             last.1 |= if same { next.1 } else { NONE };
             same
         });
-        Self(table)
+        let mut bits = [0; BITS / 64];
+        for (head, _) in &table {
+            let bit = bit_of(*head);
+            if let Some(bits) = bits.get_mut(bit / 64) {
+                *bits |= 1 << (bit % 64);
+            }
+        }
+        Self { table, bits }
     }
 
     fn topics(&self, word: &[u8]) -> Topics {
         let head = Word::head_of(word);
-        let found = self.0.binary_search_by_key(&head, |(head, _)| *head);
-        found.ok().and_then(|idx| self.0.get(idx)).map_or(NONE, |(_, topics)| *topics)
+        let bit = bit_of(head);
+        if self.bits.get(bit / 64).is_none_or(|bits| bits >> (bit % 64) & 1 == 0) {
+            return NONE;
+        }
+        let found = self.table.binary_search_by_key(&head, |(head, _)| *head);
+        found.ok().and_then(|idx| self.table.get(idx)).map_or(NONE, |(_, topics)| *topics)
     }
+}
+
+const fn bit_of(head: u64) -> usize {
+    (head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - BITS.trailing_zeros())) as usize
 }
 
 /// The words with a topic around the place that was last asked about.

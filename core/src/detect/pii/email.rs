@@ -24,10 +24,14 @@ pub(super) fn find_anchor(text: &[u8]) -> usize {
         at += BLOCK;
     }
     let rest = text.get(at..).unwrap_or_default();
-    let next = rest.iter().skip(1).chain(b" ");
-    let after = rest.iter().skip(2).chain(b"  ");
-    let found = rest.iter().zip(next).zip(after).position(|((&a, &b), &c)| is_anchor(a, b, c));
-    at + found.unwrap_or(rest.len())
+    let mut windows = rest.array_windows::<3>();
+    if let Some(found) = windows.position(|[a, b, c]| is_anchor(*a, *b, *c)) {
+        return at + found;
+    }
+    // Too near the end for a spelled dot.
+    let last = rest.len().saturating_sub(2);
+    let found = rest.iter().skip(last).position(|byte| is_anchor(*byte, b' ', b' '));
+    at + found.map_or(rest.len(), |found| last + found)
 }
 
 pub(super) fn at_sign(scan: &mut Scan<'_>, at: usize) -> usize {

@@ -91,10 +91,11 @@ pub(super) fn contains_folded(text: &[u8], needle: &[u8]) -> bool {
 }
 
 /// In lower case, in upper case, or with a capital: as words are written, and seldom drawn by chance.
-pub(super) fn contains_word(text: &[u8], needle: &[u8]) -> bool {
+pub(super) fn is_word_at(text: &[u8], at: usize, word: &[u8]) -> bool {
     let is_even = |window: &[u8]| {
         let mut rest = window.iter().skip(1);
         rest.clone().all(|b| !b.is_ascii_uppercase()) || rest.all(|b| !b.is_ascii_lowercase())
     };
-    text.windows(needle.len().max(1)).any(|window| window.eq_ignore_ascii_case(needle) && is_even(window))
+    let window = text.get(at..at + word.len()).unwrap_or_default();
+    window.eq_ignore_ascii_case(word) && is_even(window)
 }

@@ -1,6 +1,6 @@
 //! Whether a text looks as if it was drawn by chance, or was written by somebody: a word, a name, a sample.
 
-use super::chars::{Set, contains_word};
+use super::chars::{Set, is_word_at};
 
 /// Words that say that a value only stands for one.
 const FILLERS: [&[u8]; 22] = [
@@ -28,6 +28,20 @@ const FILLERS: [&[u8]; 22] = [
     b"1234567",
 ];
 
+/// The first two bytes of fillers, five bits of each: nearly everywhere in a value they say that none begins there.
+static FILLER_PAIRS: [u32; 32] = {
+    let mut pairs = [0; 32];
+    let mut idx = 0;
+    while idx < FILLERS.len() {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within the loop's bound")]
+        if let [first, second, ..] = FILLERS[idx] {
+            pairs[(*first & 31) as usize] |= 1 << (*second & 31);
+        }
+        idx += 1;
+    }
+    pairs
+};
+
 /// More than this of a value is not looked at.
 pub(super) const JUDGED_MAX: usize = 512;
 
@@ -52,6 +66,8 @@ impl Letters {
         let mut letters = Self { len: text.len(), ..Self::default() };
         let mut counts = [0_u16; 256];
         let mut before = 0_u8;
+        // The sum of c log2(c) over all letters.
+        let mut sum = 0;
         for &byte in text {
             match byte {
                 b'a'..=b'z' => letters.lower += 1,
@@ -63,13 +79,13 @@ impl Letters {
             before = byte;
             if let Some(count) = counts.get_mut(usize::from(byte)) {
                 letters.distinct += usize::from(*count == 0);
+                sum -= weight(*count);
                 *count += 1;
+                sum += weight(*count);
             }
         }
-        // log2(n) - Σ c log2(c) / n
-        let sum: u32 = counts.iter().map(|&c| u32::from(c) * log2_milli(u32::from(c))).sum();
         let len = letters.len as u32;
-        letters.millibits = log2_milli(len).saturating_sub(sum / len.max(1));
+        letters.millibits = log2_of(letters.len).saturating_sub(sum / len.max(1));
         letters
     }
 
@@ -80,13 +96,38 @@ impl Letters {
     }
 }
 
+/// c log2(c)
+fn weight(count: u16) -> u32 {
+    u32::from(count) * log2_of(usize::from(count))
+}
+
+fn log2_of(count: usize) -> u32 {
+    LOGARITHMS.get(count).copied().map_or(0, u32::from)
+}
+
+/// Of all counts that letters can have.
+static LOGARITHMS: [u16; JUDGED_MAX + 1] = {
+    let mut table = [0; JUDGED_MAX + 1];
+    let mut value = 0;
+    while value < table.len() {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within the loop's bound")]
+        {
+            table[value] = log2_milli(value as u32) as u16;
+        }
+        value += 1;
+    }
+    table
+};
+
 /// The logarithm to base 2 in thousandths; 0 for 0.
-fn log2_milli(value: u32) -> u32 {
+const fn log2_milli(value: u32) -> u32 {
     let Some(whole) = value.checked_ilog2() else { return 0 };
     // The rest is between 1 and 2, in 1/65536; squaring it ten times gives ten bits of the logarithm.
-    let mut rest = (u64::from(value) << 16) >> whole;
+    let mut rest = ((value as u64) << 16) >> whole;
     let mut fraction = 0_u32;
-    for _ in 0..10 {
+    let mut n_bits = 0;
+    while n_bits < 10 {
+        n_bits += 1;
         rest = (rest * rest) >> 16;
         fraction <<= 1;
         if rest >= 2 << 16 {
@@ -100,7 +141,15 @@ fn log2_milli(value: u32) -> u32 {
 /// Stands for a secret and is none.
 pub(super) fn is_filler(text: &[u8]) -> bool {
     let text = text.get(..text.len().min(JUDGED_MAX)).unwrap_or_default();
-    Letters::of(text).is_monotonous() || FILLERS.iter().any(|filler| contains_word(text, filler))
+    Letters::of(text).is_monotonous() || has_filler(text)
+}
+
+fn has_filler(text: &[u8]) -> bool {
+    let begins = |[first, second]: &[u8; 2]| {
+        FILLER_PAIRS.get(usize::from(first & 31)).is_some_and(|pairs| pairs >> (second & 31) & 1 == 1)
+    };
+    let mut places = text.array_windows::<2>().enumerate().filter(|(_, pair)| begins(pair));
+    places.any(|(at, _)| FILLERS.iter().any(|filler| is_word_at(text, at, filler)))
 }
 
 /// A key or token that says nothing to anybody.
@@ -115,7 +164,9 @@ pub(super) fn is_random(text: &[u8]) -> bool {
         () if letters.lower > 0 && letters.upper > 0 => 3_600,
         () => 3_400,
     };
-    letters.millibits >= enough && !is_worded(text) && !is_filler(text)
+    letters.millibits >= enough
+        && !is_worded(text)
+        && !has_filler(text.get(..letters.len).unwrap_or_default())
 }
 
 /// Made of words: long stretches of letters in one case, as names in programs and file names have them.
