@@ -232,6 +232,12 @@ impl PatternSet {
         budget: &mut Budget,
         found: &mut Vec<Found>,
     ) {
+        let Some(rule) = self.rules.get(usize::from(at.rule)) else { return };
+        let rule_idx = rule.idx;
+        let n_known = || found.iter().filter(|found| found.rule == rule_idx).count();
+        if !self.reports_all && n_known() == HITS_PER_RULE_MAX {
+            return;
+        }
         let span = match self.patterns.get(at.pattern as usize) {
             Some(Pattern::Literal { begins_line: true }) if !begins_line_at(reading.text, anchor.start) => {
                 None
@@ -241,12 +247,6 @@ impl PatternSet {
             None => None,
         };
         let Some(span) = span else { return };
-        let Some(rule) = self.rules.get(usize::from(at.rule)) else { return };
-        let rule_idx = rule.idx;
-        let n_known = || found.iter().filter(|found| found.rule == rule_idx).count();
-        if !self.reports_all && n_known() == HITS_PER_RULE_MAX {
-            return;
-        }
         let around = Surroundings { reading, span };
         if !rule.with.is_empty() && !around.hold(&rule.with, pack::Side::Around, budget) {
             return;

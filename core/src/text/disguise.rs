@@ -298,30 +298,31 @@ fn join(
     budget: &mut Budget,
     replace: &mut impl FnMut(usize, usize, &str),
 ) {
-    let mut letters: Vec<(char, usize)> = Vec::new();
+    // Both ASCII, so that a letter is a byte.
+    let (mut letters, mut places) = (String::new(), Vec::new());
     let mut end = 0;
-    for (at, c) in row.char_indices().filter(|(_, c)| !c.is_ascii_whitespace()) {
+    for (at, c) in row.char_indices().filter(|(_, c)| c.is_ascii_graphic()) {
         if at > end + 1 {
-            letters.push((' ', at));
+            letters.push(' ');
+            places.push(at);
         }
-        letters.push((c, at));
-        end = at + c.len_utf8();
+        letters.push(c);
+        places.push(at);
+        end = at + 1;
     }
     let mut at = 0;
     while at < letters.len() {
-        let rest = letters.get(at..).unwrap_or_default();
         // What is left when the budget is spent is a gap.
         if !budget.spend(LOOKUPS_PER_LETTER) {
             return;
         }
-        let Some((word, len)) = longest(rest, words) else {
+        let Some(word) = longest(letters.get(at..).unwrap_or(""), words) else {
             at += 1;
             continue;
         };
-        let start = rest.first().map_or(0, |(_, start)| *start);
-        let (last, last_at) = rest.get(len - 1).copied().unwrap_or((' ', start));
-        replace(base + start, base + last_at + last.len_utf8(), &word);
-        at += len;
+        let place = |idx: usize| base + places.get(idx).copied().unwrap_or(0);
+        replace(place(at), place(at + word.len() - 1) + 1, word);
+        at += word.len();
     }
 }
 
@@ -329,18 +330,11 @@ fn join(
 const LOOKUPS_PER_LETTER: u32 = 64;
 
 /// The longest word that rules know and that these letters begin with.
-fn longest(letters: &[(char, usize)], words: &dyn Vocabulary) -> Option<(String, usize)> {
-    let within = letters.iter().take(*Row::WORD_LETTERS.end());
-    // Letters of a row are ASCII, so that each is a byte.
-    let mut word: String = within.map(|(letter, _)| *letter).take_while(|letter| *letter != ' ').collect();
-    while word.len() >= *Row::WORD_LETTERS.start() {
-        if words.has(&word) {
-            let len = word.len();
-            return Some((word, len));
-        }
-        word.pop();
-    }
-    None
+fn longest<'l>(letters: &'l str, words: &dyn Vocabulary) -> Option<&'l str> {
+    let letters = letters.split(' ').next().unwrap_or("");
+    let longest = letters.len().min(*Row::WORD_LETTERS.end());
+    let lengths = (*Row::WORD_LETTERS.start()..=longest).rev();
+    lengths.filter_map(|len| letters.get(..len)).find(|word| words.has(word))
 }
 
 /// What a token stands for, and which part of it does.
@@ -349,6 +343,10 @@ fn undisguised(token: &str, words: &dyn Vocabulary) -> Option<(Token, String)> {
     let start = token.len() - token.trim_start_matches(is_edge).len();
     let word = token.trim_matches(is_edge);
     if !(WORD_BYTES_MIN..=WORD_BYTES_MAX).contains(&word.len()) {
+        return None;
+    }
+    // What has other signs in it is none, unless it is letters with signs between them.
+    if word.bytes().any(|byte| is_foreign(char::from(byte))) && !word.chars().nth(1).is_some_and(is_joint) {
         return None;
     }
     let signs = Signs::of(word);
@@ -403,7 +401,7 @@ impl Signs {
             if !c.is_ascii() && (is_latin || n_alike + 1 == n_wide) {
                 n_alike += usize::from(fold_like(c).is_some());
             }
-            signs.foreign |= c.is_ascii_punctuation() && !matches!(c, '@' | '$' | '!' | '|' | '\'' | '_');
+            signs.foreign |= is_foreign(c);
             run = if c == last { run + 1 } else { 1 };
             signs.doubled |= run >= 3;
             last = c;
@@ -418,6 +416,11 @@ impl Signs {
     const fn any(&self) -> bool {
         self.swapped || self.mixed || self.doubled || self.joined
     }
+}
+
+/// A sign that stands for no letter.
+const fn is_foreign(c: char) -> bool {
+    c.is_ascii_punctuation() && !matches!(c, '@' | '$' | '!' | '|' | '\'' | '_')
 }
 
 const fn is_joint(c: char) -> bool {
