@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use sentinel_core::{Direction, Engine, Format, Span, receipt::GapReason};
+use sentinel_model::Channel;
 
 use crate::{drive::engine_at, plant::ATTACK, source::Source};
 
@@ -27,7 +28,7 @@ pub fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let around: Vec<&str> = text.split_whitespace().collect();
     // Any token may stand for a text, whoever made it.
-    for sighting in ENGINE.sightings(&text) {
+    for sighting in ENGINE.sightings(Channel::User, &text) {
         assert!(text.get(sighting.span.range()).is_some(), "{sighting:?} cuts a character");
     }
     if around.iter().filter(|token| token.len() >= TOKEN_MIN).count() >= TOKENS_MAX {
@@ -40,7 +41,7 @@ pub fn run(data: &[u8]) {
     let after: String = around[at..].iter().map(|word| format!(" {word}")).collect();
     let planted = format!("{before}{token}{after}");
     let place = Span::new(before.len(), before.len() + token.len());
-    let sightings = ENGINE.sightings(&planted);
+    let sightings = ENGINE.sightings(Channel::User, &planted);
     let found = sightings.iter().find(|sighting| sighting.rule == RULE && sighting.span.overlaps(place));
     match found {
         Some(sighting) => {

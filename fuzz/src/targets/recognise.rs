@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use sentinel_core::{Direction, Engine, Format, Span, receipt::GapReason};
+use sentinel_model::Channel;
 
 use crate::{drive::engine_at, source::Source};
 
@@ -57,7 +58,7 @@ pub fn run(data: &[u8]) {
     let planted = format!("{before}{value}\n{}", &text[at..]);
     let place = Span::new(before.len(), before.len() + value.len());
 
-    let sightings = engine.sightings(&planted);
+    let sightings = engine.sightings(Channel::User, &planted);
     for sighting in &sightings {
         assert!(!sighting.span.is_empty(), "{sighting:?}");
         assert!(planted.get(sighting.span.range()).is_some(), "{sighting:?} is not in {planted:?}");

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use sentinel_core::{Action, Direction, Engine, Format, Scan, Span};
+use sentinel_model::Channel;
 
 use crate::{
     drive::{Message, Traffic, engine_at},
@@ -36,11 +37,11 @@ pub fn run(data: &[u8]) {
 
     let scan = scan(format, &body);
     check_spans(&body, &scan);
-    for sighting in ENGINE.sightings(&text) {
+    for sighting in ENGINE.sightings(Channel::User, &text) {
         check_span(&text, sighting.span, sighting.rule);
     }
-    let again: Vec<_> = ENGINE.sightings(&text);
-    assert_eq!(ENGINE.sightings(&text), again, "not the same twice");
+    let again: Vec<_> = ENGINE.sightings(Channel::User, &text);
+    assert_eq!(ENGINE.sightings(Channel::User, &text), again, "not the same twice");
 
     let traffic = Traffic::request(Message::post("/v1/fuzz", content_type, body.as_bytes()));
     let outcome = law::run(&traffic, &cuts, ending);
