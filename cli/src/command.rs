@@ -5,4 +5,5 @@ pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod scan;
 pub(crate) mod serve;
+pub(crate) mod train;
 pub(crate) mod version;

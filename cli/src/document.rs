@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use sentinel_core::{Engine, PatternSet, config::PluginConfig, policy::Policy};
+use sentinel_core::{CompactModel, Engine, PatternSet, config::PluginConfig, policy::Policy};
 use serde::de::DeserializeOwned;
 
 use crate::report::Fault;
@@ -11,19 +11,33 @@ pub(crate) fn builtin_patterns() -> Result<Arc<PatternSet>, Fault> {
     PatternSet::builtin().map(Arc::new).map_err(|e| Fault::Internal(format!("built-in rule packs: {e}")))
 }
 
+/// The model of a file, or the one that is built in.
+pub(crate) fn model(path: Option<&Path>) -> Result<Arc<CompactModel>, Fault> {
+    let Some(path) = path else {
+        let model = CompactModel::builtin().map_err(|e| Fault::Internal(format!("built-in model: {e}")))?;
+        return Ok(Arc::new(model));
+    };
+    let bytes = fs::read(path).map_err(|e| Fault::Input(format!("{}: {e}", path.display())))?;
+    // Read once, and needed until the command ends.
+    let model = CompactModel::open(Vec::leak(bytes));
+    model.map(Arc::new).map_err(|e| Fault::Input(format!("{}: {e}", path.display())))
+}
+
 /// A policy that types and engine accept, or the built-in one.
 pub(crate) fn engine(policy: Option<&Path>) -> Result<Engine, Fault> {
     let patterns = builtin_patterns()?;
     let Some(path) = policy else {
-        return Engine::new(Policy::default(), patterns)
-            .map_err(|e| Fault::Internal(format!("built-in policy: {e}")));
+        let engine = Engine::new(Policy::default(), patterns)
+            .map_err(|e| Fault::Internal(format!("built-in policy: {e}")))?;
+        return Ok(engine.with_model(model(None)?));
     };
     let text = read_text(path)?;
     let document = parse::<Policy>(path, &text)?;
-    Engine::new(document, patterns).map_err(|error| {
+    let engine = Engine::new(document, patterns).map_err(|error| {
         let line = line_of(&text, &error.field).map(|line| format!(":{line}")).unwrap_or_default();
         Fault::Input(format!("{}{line}: {error}", path.display()))
-    })
+    })?;
+    Ok(engine.with_model(model(None)?))
 }
 
 /// A plugin configuration, as it stands in a proxy's configuration.
@@ -33,8 +47,9 @@ pub(crate) fn plugin_engine(path: &Path) -> Result<Engine, Fault> {
     // The proxy reads JSON and checks more than the types say; let exactly that code decide.
     let json = serde_json::to_vec(&config).map_err(|e| Fault::Internal(e.to_string()))?;
     let config = PluginConfig::parse(&json).map_err(|e| Fault::Input(format!("{}: {e}", path.display())))?;
-    Engine::new(config.effective_policy(), builtin_patterns()?)
-        .map_err(|e| Fault::Input(format!("{}: policy.{e}", path.display())))
+    let engine = Engine::new(config.effective_policy(), builtin_patterns()?)
+        .map_err(|e| Fault::Input(format!("{}: policy.{e}", path.display())))?;
+    Ok(engine.with_model(model(None)?))
 }
 
 pub(crate) fn read_text(path: &Path) -> Result<String, Fault> {

@@ -32,6 +32,8 @@ enum Command {
     Scan(command::scan::Args),
     /// Measure what detectors find in labelled texts: precision and recall for each entity.
     Eval(command::eval::Args),
+    /// Teach the model with texts of one's own.
+    Train(command::train::Args),
     /// Check and explain policies.
     #[command(subcommand)]
     Policy(command::policy::Command),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => command::serve::run(args),
         Command::Scan(args) => command::scan::run(&args),
         Command::Eval(args) => command::eval::run(&args),
+        Command::Train(args) => command::train::run(&args),
         Command::Policy(command) => command::policy::run(&command),
         Command::Rules(command) => command::rules::run(&command),
         Command::Version => command::version::run(),

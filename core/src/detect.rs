@@ -6,6 +6,7 @@ mod folded;
 mod index;
 pub(crate) mod inline;
 pub(crate) mod leak;
+pub(crate) mod model;
 mod near;
 pub(crate) mod obfuscation;
 pub(crate) mod patterns;
@@ -14,6 +15,7 @@ pub(crate) mod pii;
 pub(crate) mod secrets;
 
 pub use folded::FoldedText;
+pub use model::{CompactModel, Look, WindowScore};
 pub use patterns::{PatternSet, builtin_packs};
 
 use alloc::{string::String, sync::Arc, vec::Vec};
@@ -82,7 +84,7 @@ impl Catalog {
     pub(crate) fn score(&self, hit: &Hit) -> f32 {
         /// However loudly a text speaks to the model, a phrase is never certain.
         const RAISED_MAX: f32 = 0.99;
-        let score = self.rule(hit.rule).map_or(0.0, |rule| rule.score);
+        let score = hit.score.unwrap_or_else(|| self.rule(hit.rule).map_or(0.0, |rule| rule.score));
         let moved = hit.contexts.of(self).fold(score, |score, context| score * context.factor);
         if moved > score { moved.min(RAISED_MAX).max(score) } else { moved }
     }
@@ -114,6 +116,8 @@ pub(crate) struct Hit {
     /// segments, structure may stand between them.
     pub(crate) span: Span,
     pub(crate) contexts: Contexts,
+    /// Of a finding that has a score of its own, and not that of its rule.
+    pub(crate) score: Option<f32>,
 }
 
 /// What is left of the work that one direction may cost.
@@ -146,6 +150,12 @@ impl Budget {
 pub(crate) struct Hits {
     list: Vec<Hit>,
     pub(crate) budget: Budget,
+    /// Windows that the second stage of the model may still read.
+    pub(crate) windows_left: u32,
+    /// From the first to the last that it had no time for.
+    pub(crate) left_open: Option<Span>,
+    /// The highest score that the model gave.
+    pub(crate) suspicion: f32,
     /// The text being read.
     channel: Channel,
     segment: u32,
@@ -154,7 +164,16 @@ pub(crate) struct Hits {
 
 impl Hits {
     pub(crate) const fn new(budget: Budget, channel: Channel, segment: u32) -> Self {
-        Self { list: Vec::new(), budget, channel, segment, seen: Seen::Folded }
+        Self {
+            list: Vec::new(),
+            budget,
+            windows_left: 0,
+            left_open: None,
+            suspicion: 0.0,
+            channel,
+            segment,
+            seen: Seen::Folded,
+        }
     }
 
     pub(crate) fn into_parts(self) -> (Vec<Hit>, Budget) {
@@ -166,12 +185,21 @@ impl Hits {
     }
 
     pub(crate) fn push_in(&mut self, rule: RuleIdx, span: Span, contexts: Contexts) {
+        self.add(rule, span, contexts, None);
+    }
+
+    /// A finding with a score of its own.
+    pub(crate) fn push_scored(&mut self, rule: RuleIdx, span: Span, score: f32) {
+        self.add(rule, span, Contexts::default(), Some(score));
+    }
+
+    fn add(&mut self, rule: RuleIdx, span: Span, contexts: Contexts, score: Option<f32>) {
         if self.list.len() == HITS_MAX {
             self.budget.work = 0;
             return;
         }
         let Self { channel, segment, seen, .. } = *self;
-        self.list.push(Hit { rule, channel, segment, seen, span, contexts });
+        self.list.push(Hit { rule, channel, segment, seen, span, contexts, score });
     }
 
     /// Takes out hits from `known` on that were found before, from `first` on.
@@ -219,6 +247,15 @@ pub(crate) trait Detector: core::fmt::Debug + Send + Sync {
     }
 }
 
+/// What was found in a body, how often the second stage of the model had to look, and the highest score that the model
+/// gave, be it too low for a finding.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) hits: Vec<Hit>,
+    pub(crate) second_looks: u32,
+    pub(crate) suspicion: f32,
+}
+
 /// Runs every detector over every text, in order. When the budget is spent the rest of the body is a gap: the
 /// receipt never claims what was not looked at.
 pub(crate) fn detect(
@@ -226,9 +263,11 @@ pub(crate) fn detect(
     words: &dyn Vocabulary,
     body: &[u8],
     extraction: &mut Extraction,
-) -> Vec<Hit> {
+    windows: u32,
+) -> Found {
     let mut view = View::default();
     let mut hits = Hits::new(Budget::for_bytes(body.len()), Channel::User, 0);
+    hits.windows_left = windows;
     let whole = core::str::from_utf8(body).ok();
     for (idx, first) in extraction.segments.iter().enumerate().filter(|(_, segment)| !segment.continues) {
         (hits.channel, hits.segment) = (first.channel, idx as u32);
@@ -251,7 +290,11 @@ pub(crate) fn detect(
             break;
         }
     }
-    hits.list
+    // The first stage and all rules have read it.
+    if let Some(span) = hits.left_open {
+        extraction.gaps.push(Gap::new(GapReason::SecondLook, Span { end: span.start, ..span }));
+    }
+    Found { second_looks: windows - hits.windows_left, suspicion: hits.suspicion, hits: hits.list }
 }
 
 /// All detectors over one view, and over what is disguised in it.
@@ -277,7 +320,8 @@ pub fn scan_text(patterns: &Arc<PatternSet>, channel: Option<Channel>, text: &st
     let segment = Segment::plain(channel, Span::whole(text.len()));
     let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
     let detector = PatternDetector { set: patterns.clone(), level: u8::MAX };
-    detect(&[&detector], patterns.as_ref(), text.as_bytes(), &mut extraction)
+    detect(&[&detector], patterns.as_ref(), text.as_bytes(), &mut extraction, 0)
+        .hits
         .iter()
         .map(|hit| patterns.rule_id(hit.rule).into())
         .collect()

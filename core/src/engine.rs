@@ -14,13 +14,15 @@ use crate::{
     action::{Action, Direction, Verdict},
     decide::{Decision, decide},
     detect::{
-        Catalog, Detector, Hit, Known, RuleIdx, RuleInfo,
+        Catalog, Detector, Found, Hit, Known, RuleIdx, RuleInfo,
         card::CardDetector,
         detect, drift,
         drift::Offers,
         inline::Inline,
         leak,
         leak::{Canaries, Memory, Watch},
+        model,
+        model::{CompactModel, ModelDetector},
         obfuscation::ObfuscationDetector,
         patterns::{PatternDetector, PatternSet},
         pii::PiiDetector,
@@ -53,6 +55,9 @@ pub struct Engine {
     /// The rules about leaks stand in the list from here on.
     leak: RuleIdx,
     drift: RuleIdx,
+    /// The rules of the model stand in the list from here on.
+    of_model: RuleIdx,
+    model: Option<ModelDetector>,
     /// The rules that the policy brings along.
     inline: Inline,
     catalog: Catalog,
@@ -88,6 +93,16 @@ pub struct Scan {
     pub score: f32,
     pub findings: Vec<Finding>,
     pub receipt: Receipt,
+}
+
+/// The outcome of [`Engine::judge`], with what only measurements ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    pub scan: Scan,
+    /// Windows that the second stage of the model read.
+    pub second_looks: u32,
+    /// The highest score that the model gave a window, be it too low for a finding.
+    pub suspicion: f32,
 }
 
 /// What a rule sees in a text, whatever a policy makes of it.
@@ -165,6 +180,8 @@ impl Engine {
         rules.extend(leak::rule_infos());
         let drift = RuleIdx(rules.len() as u16);
         rules.push(drift::rule_info());
+        let of_model = RuleIdx(rules.len() as u16);
+        rules.extend(model::rule_infos());
         let first_inline = RuleIdx(rules.len() as u16);
         rules.extend(policy.patterns.iter().map(Inline::rule_info));
         policy.check(rules.iter().map(|rule| rule.id.as_str()))?;
@@ -185,9 +202,39 @@ impl Engine {
             canaries,
             leak,
             drift,
+            of_model,
+            model: None,
             inline,
             catalog: Catalog { rules, contexts },
         })
+    }
+
+    /// The same with a model, which looks at texts that no rule knows.
+    pub fn with_model(mut self, model: Arc<CompactModel>) -> Self {
+        self.model = Some(ModelDetector { first_rule: self.of_model, model });
+        self
+    }
+
+    pub fn model(&self) -> Option<&CompactModel> {
+        self.model.as_ref().map(|detector| detector.model.as_ref())
+    }
+
+    /// Judges one text of some channel, as if it were all of a body.
+    pub fn judge(&self, profile: &str, channel: Channel, text: &str) -> Option<Judgement> {
+        let profile = self.profile(profile)?;
+        let whole = Span::whole(text.len());
+        let segment = Segment::plain(channel, whole);
+        let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
+        let detectors = self.detectors();
+        let detectors: Vec<&dyn Detector> = detectors.into_iter().chain(self.model_for(profile)).collect();
+        let windows = profile.model.windows;
+        let Found { hits, second_looks, suspicion } =
+            detect(&detectors, self.vocabulary(), text.as_bytes(), &mut extraction, windows);
+        let Decision { verdict, action, score, findings, .. } =
+            decide(profile, Direction::Request, &self.catalog, &hits, &extraction);
+        let receipt = Receipt::account(text.len(), &[whole], extraction.gaps);
+        let scan = Scan { verdict, action, score, findings, receipt };
+        Some(Judgement { scan, second_looks, suspicion })
     }
 
     /// Judges one body by itself, as `sentinel scan` does.
@@ -206,7 +253,8 @@ impl Engine {
     pub fn sightings(&self, channel: Channel, text: &str) -> Vec<Sighting<'_>> {
         let segment = Segment::plain(channel, Span::whole(text.len()));
         let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
-        let hits = detect(&self.detectors(), self.vocabulary(), text.as_bytes(), &mut extraction);
+        let Found { hits, .. } =
+            detect(&self.detectors(), self.vocabulary(), text.as_bytes(), &mut extraction, 0);
         let sighting = |hit: &Hit| {
             let RuleInfo { id, family, level, .. } = self.catalog.rule(hit.rule)?;
             let score = self.catalog.score(hit);
@@ -272,6 +320,14 @@ impl Engine {
             looks_for_data: self.policy.level_max() > 1,
             is_whole: true,
         }
+    }
+
+    /// The model, if this profile makes use of it.
+    fn model_for(&self, profile: &Profile) -> Option<&dyn Detector> {
+        let is_used = |rule: RuleInfo| profile.rule_action(&rule.id, rule.family) != RuleAction::Off;
+        let wanted = profile.model.enabled && model::rule_infos().any(is_used);
+        let detector = self.model.as_ref().filter(|_| wanted)?;
+        Some(detector)
     }
 
     pub(crate) fn detectors_with<'a>(&'a self, watch: &'a Watch<'_>) -> [&'a dyn Detector; 7] {
@@ -353,9 +409,12 @@ impl Engine {
         let mut extraction = extract(format, direction, body);
         let watch = self.watch(direction, memory, placeholders);
         let detectors = self.detectors_with(&watch);
-        let mut hits = detect(&detectors, self.vocabulary(), body, &mut extraction);
+        let detectors: Vec<&dyn Detector> = detectors.into_iter().chain(self.model_for(profile)).collect();
+        let windows = profile.model.windows;
+        let Found { mut hits, .. } = detect(&detectors, self.vocabulary(), body, &mut extraction, windows);
         if let Some(mut by_label) = extraction.by_label.take() {
-            let others = detect(&detectors, self.vocabulary(), body, &mut by_label);
+            let Found { hits: others, .. } =
+                detect(&detectors, self.vocabulary(), body, &mut by_label, windows);
             let known = Known::new(&hits);
             // Two readers disagree on what the body says, and one of them sees more.
             if !others.iter().all(|other| known.has(other)) {

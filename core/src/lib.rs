@@ -43,11 +43,11 @@ mod traffic;
 pub use action::{Action, Direction, Verdict};
 pub use decide::risk_of;
 pub use detect::{
-    FoldedText, PatternSet, builtin_packs,
+    CompactModel, FoldedText, Look, PatternSet, WindowScore, builtin_packs,
     drift::{TOOL_SLOTS, ToolMemory},
     scan_text,
 };
-pub use engine::{Engine, EngineError, RuleSummary, Scan, Sighting};
+pub use engine::{Engine, EngineError, Judgement, RuleSummary, Scan, Sighting};
 pub use exchange::{Exchange, HeaderHold, Standing};
 pub use finding::Finding;
 pub use seen::Seen;

@@ -94,6 +94,7 @@ pub struct Profile {
     pub limits: Limits,
     pub response: ResponsePolicy,
     pub tools: ToolPolicy,
+    pub model: ModelPolicy,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +210,19 @@ pub struct ToolPolicy {
     pub drift: Drift,
 }
 
+/// What the model does for a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelPolicy {
+    pub enabled: bool,
+    /// Windows of a body that the second stage reads, of those that the first leaves open.
+    pub windows: u32,
+}
+
+/// What a host has time for between two other connections: a window takes it two milliseconds.
+const WINDOWS_DEFAULT: u32 = 2;
+const WINDOWS_MAX: u32 = 64;
+
 /// Where definitions of tools are held against those that were seen before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -278,6 +292,7 @@ impl Default for Profile {
             limits: Limits::default(),
             response: ResponsePolicy::default(),
             tools: ToolPolicy::default(),
+            model: ModelPolicy::default(),
         }
     }
 }
@@ -290,6 +305,12 @@ impl Default for Limits {
             response_chars: RESPONSE_CHARS_DEFAULT,
             on_limit: OnLimit::ScanAndMark,
         }
+    }
+}
+
+impl Default for ModelPolicy {
+    fn default() -> Self {
+        Self { enabled: true, windows: WINDOWS_DEFAULT }
     }
 }
 
@@ -464,6 +485,10 @@ impl Profile {
         if !(1..=4).contains(&self.level) {
             return Err(("level".into(), alloc::format!("is {}, expected 1 to 4", self.level)));
         }
+        if self.model.windows > WINDOWS_MAX {
+            let reason = alloc::format!("is {}, expected {WINDOWS_MAX} at most", self.model.windows);
+            return Err(("model.windows".into(), reason));
+        }
         self.thresholds.check("thresholds".into())?;
         for (channel, thresholds) in &self.channels {
             thresholds.check(alloc::format!("channels.{}", channel.name()))?;
@@ -566,7 +591,7 @@ impl Thresholds {
 /// is marked. A response is never refused for what could not be read unless policy asks for it.
 const fn builtin_gap_action(direction: Direction, reason: GapReason) -> GapAction {
     match (direction, reason) {
-        (_, GapReason::NotGuarded) => GapAction::Allow,
+        (_, GapReason::NotGuarded | GapReason::SecondLook) => GapAction::Allow,
         // What `fail: closed` means; `fail: open` writes `tag` here. And what was not masked must not go on.
         (_, GapReason::DetectorError | GapReason::Budget) => GapAction::Block,
         (

@@ -27,6 +27,9 @@ pub enum GapReason {
     Budget,
     /// A text is longer than policy wants it. It was scanned all the same, so this gap has no bytes.
     Length,
+    /// The second stage of the model had no time for a text that the first left open. The first stage and all rules have
+    /// read it, so this gap has no bytes.
+    SecondLook,
     /// Bytes that are not text.
     BinaryPart,
     Image,
@@ -48,12 +51,13 @@ pub enum GapReason {
 }
 
 impl GapReason {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Encoding,
         Self::Size,
         Self::Depth,
         Self::Budget,
         Self::Length,
+        Self::SecondLook,
         Self::BinaryPart,
         Self::Image,
         Self::Audio,
@@ -73,6 +77,7 @@ impl GapReason {
             Self::Depth => "depth",
             Self::Budget => "budget",
             Self::Length => "length",
+            Self::SecondLook => "second_look",
             Self::BinaryPart => "binary_part",
             Self::Image => "image",
             Self::Audio => "audio",

@@ -16,4 +16,4 @@ pub(crate) use search::{Eight, find};
 pub(crate) use signs::{Kind, Sign, may_pass_for_latin};
 pub(crate) use turned::Beginnings;
 pub(crate) use view::{Layers, View};
-pub(crate) use words::{Word, find_words};
+pub(crate) use words::{Word, find_words, for_each_word};

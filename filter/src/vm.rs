@@ -12,7 +12,7 @@ use std::{
 
 use proxy_wasm::types::LogLevel;
 use sentinel_core::{
-    Engine, HeaderHold, PatternSet,
+    CompactModel, Engine, HeaderHold, PatternSet,
     config::{CollectorConfig, ConfigError, PluginConfig, WithoutHeaderHold},
 };
 
@@ -46,6 +46,7 @@ pub(crate) struct Vm {
     /// Requests whose headers are held and whose body has not come, while nobody knows yet whether it will.
     pub(crate) waiting: Vec<Waiting>,
     patterns: Option<Arc<PatternSet>>,
+    model: Option<Arc<CompactModel>>,
     /// By plugin: several plugins may share one VM.
     last_good: BTreeMap<String, Rc<Active>>,
 }
@@ -72,6 +73,7 @@ impl Vm {
             header_hold: HeaderHold::Unproven,
             waiting: Vec::new(),
             patterns: None,
+            model: None,
             last_good: BTreeMap::new(),
         }
     }
@@ -127,8 +129,9 @@ impl Vm {
         let patterns = self.patterns().map_err(LoadError::Other)?;
         let engine = Engine::new(config.effective_policy(), patterns)
             .map_err(|e| LoadError::Other(format!("policy: {e}")))?;
+        let model = self.model().map_err(LoadError::Other)?;
         Ok(Active {
-            engine: Arc::new(engine),
+            engine: Arc::new(engine.with_model(model)),
             without_header_hold: config.without_header_hold,
             collector: config.collector,
             degraded: None,
@@ -149,6 +152,16 @@ impl Vm {
         let patterns = Arc::new(PatternSet::builtin().map_err(|e| e.to_string())?);
         self.patterns = Some(Arc::clone(&patterns));
         Ok(patterns)
+    }
+
+    /// Opened once, where it lies in the module.
+    fn model(&mut self) -> Result<Arc<CompactModel>, String> {
+        if let Some(model) = &self.model {
+            return Ok(Arc::clone(model));
+        }
+        let model = Arc::new(CompactModel::builtin().map_err(|e| e.to_string())?);
+        self.model = Some(Arc::clone(&model));
+        Ok(model)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What each target does with the bytes of the fuzzer.
 
+pub mod artifact;
 pub mod decode;
 pub mod exchange;
 pub mod form;

@@ -1,4 +1,4 @@
-//! Artefacts that the detection core carries: rule packs, and later the compact model.
+//! Artefacts that the detection core carries: rule packs, and the compact model.
 //!
 //! A pack is written as YAML in `model/patterns/`, checked and turned into one JSON artefact by the build
 //! script, and read back here. The same artefact form can travel in a policy bundle, so nothing in this
@@ -11,6 +11,7 @@
 extern crate alloc;
 
 mod channel;
+pub mod compact;
 mod family;
 pub mod fold;
 mod invisible;
@@ -26,6 +27,9 @@ pub use pack::{Pack, PackError, Rule};
 
 /// The packs built into this version: what [`Pack::read_all`] reads, compressed with zlib.
 pub const BUILTIN_PACKS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/packs.zlib"));
+
+/// The model built into this version: what [`compact::Model::open`] opens.
+pub const BUILTIN_MODEL: &[u8] = include_bytes!("../artifacts/compact.smdl");
 
 #[cfg(feature = "source")]
 include!(concat!(env!("OUT_DIR"), "/sources.rs"));

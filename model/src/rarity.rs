@@ -31,6 +31,11 @@ impl Default for Rarity {
     }
 }
 
+/// The words of the table.
+pub(crate) fn common_words() -> impl Iterator<Item = &'static str> {
+    COMMON_WORDS.lines().filter_map(|line| line.split_once(' ')).map(|(word, _)| word)
+}
+
 impl Rarity {
     /// The step to look for.
     pub fn anchor(&self, words: &Words) -> usize {

@@ -205,6 +205,7 @@ impl Policies {
                 serde_saphyr::from_str(&text).map_err(|e| anyhow!("{}: {e}", path.display()))?;
             policies.insert(name, value);
         }
+        policies.values_mut().for_each(without_model);
         let policies = Self(policies);
         for name in policies.names() {
             policies.policy(name).with_context(|| format!("policies/{name}.yaml"))?;
@@ -234,6 +235,17 @@ impl Policies {
 /// The name of the built-in policy at a paranoia level.
 pub fn builtin(level: u8) -> String {
     format!("level-{level}")
+}
+
+/// Cases are about rules, and stay what they are when the model is trained again; those about the model say so.
+fn without_model(policy: &mut Value) {
+    for profile in
+        policy.get_mut("profiles").and_then(Value::as_object_mut).into_iter().flat_map(|all| all.values_mut())
+    {
+        if let Some(profile) = profile.as_object_mut() {
+            profile.entry("model").or_insert_with(|| json!({ "enabled": false }));
+        }
+    }
 }
 
 impl Source {

@@ -7,6 +7,7 @@ mod extract_speed;
 mod first_token;
 mod judge_speed;
 mod matchers;
+mod model_speed;
 mod probe;
 
 use anyhow::Result;
@@ -46,6 +47,12 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 3)]
         passes: usize,
     },
+    /// The compact model with weights of chance, natively and in Envoy's V8; fails unless all come to the same bits.
+    Model {
+        /// How often each build is run.
+        #[arg(long, default_value_t = 3)]
+        passes: usize,
+    },
     /// How late the events of a stream come through a real Envoy, without a filter and with Sentinel.
     Ttft {
         /// Rounds; every round has each variant's stream once.
@@ -67,6 +74,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Extract { passes } => extract_speed::run(*passes),
         Command::Judge { passes } => judge_speed::run(*passes),
         Command::Matchers { passes } => matchers::run(*passes),
+        Command::Model { passes } => model_speed::run(*passes),
         Command::Ttft { rounds, events, interval } => first_token::run(*rounds, *events, *interval),
     }
 }

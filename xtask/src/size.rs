@@ -13,7 +13,7 @@ use sentinel_harness::{
 
 use crate::build;
 
-const MODULE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+const MODULE_BYTES_MAX: u64 = 6 * 1024 * 1024;
 
 /// Everything a proxy-wasm host of ABI 0.2.1 has. The SDK links most of it whether it is used or not; what is not on
 /// this list would keep the module from loading somewhere.

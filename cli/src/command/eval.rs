@@ -1,8 +1,8 @@
 //! `sentinel eval`: what the detectors find in labelled texts, held against the labels.
 //!
 //! The data are JSON lines, each with `text` and `spans` (`start`, `end` in characters, `type`), as in
-//! `{"text":"call +1 212 555 0143","spans":[{"start":5,"end":20,"type":"PHONE"}]}`. Compressed data come through a
-//! pipe: `zstd -dc data.jsonl.zst | sentinel eval --data -`.
+//! `{"text":"call +1 212 555 0143","spans":[{"start":5,"end":20,"type":"PHONE"}]}`. Compressed data come as they
+//! are (`.zst`, `.gz`, `.xz`), from a file or through a pipe.
 //!
 //! A find is right if it overlaps a label of its type, and a label is found if a find of its type overlaps it. Types
 //! and rules meet by name: the last part of a rule's id, or what [`NAMES`] says. Of secrets the kind does not matter:
@@ -11,9 +11,14 @@
 //! `"spans":null` says that nobody marked where in the text something is. Such a row counts by its `label` alone: 1,
 //! something is in it, 0, nothing is. Without a label it is skipped.
 //!
-//! Rules against attacks judge whole texts: see [`attacks`].
+//! Rules against attacks judge whole texts: see [`attacks`]; so do the stages of the model: see [`stages`].
 
 mod attacks;
+pub(crate) mod packed;
+pub(crate) mod quality;
+mod stages;
+
+pub(crate) use attacks::channel;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,9 +42,15 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// JSON lines with `text` and `spans`; `-` for standard input.
+    /// JSON lines with `text`, and `spans` or `label`; plain or as zstd, gzip or xz; `-` for standard input.
     #[arg(long)]
     data: PathBuf,
+    /// Judge whole texts by a stage of the model, or by all that a proxy has, instead of by a detector.
+    #[arg(long, value_enum, conflicts_with = "detector")]
+    stage: Option<stages::Stage>,
+    /// For `--stage`: an artefact instead of the model that is built in.
+    #[arg(long, value_name = "FILE", requires = "stage")]
+    model: Option<PathBuf>,
     /// Whose finds count.
     #[arg(long, value_enum, default_value_t = DetectorArg::Pii)]
     detector: DetectorArg,
@@ -49,10 +60,10 @@ pub(crate) struct Args {
     /// Print so many mistakes of each entity, or of each rule.
     #[arg(long, default_value_t = 0)]
     mistakes: usize,
-    /// For `patterns`: what the figures are broken down by.
+    /// For `patterns` and `--stage`: what the figures are broken down by.
     #[arg(long, value_enum, default_value_t = attacks::By::Source)]
     by: attacks::By,
-    /// For `patterns`: print so many attacks that no rule sees.
+    /// For `patterns` and `--stage`: print so many attacks that are not seen.
     #[arg(long, default_value_t = 0)]
     missed: usize,
     /// For `patterns`: a folder of packs (*.yaml) instead of those that are built in.
@@ -163,6 +174,9 @@ struct Tally {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Report, Fault> {
+    if let Some(stage) = args.stage {
+        return stages::run(args, stage);
+    }
     if matches!(args.detector, DetectorArg::Patterns | DetectorArg::Topics) {
         return attacks::run(args);
     }
@@ -196,12 +210,13 @@ pub(crate) fn run(args: &Args) -> Result<Report, Fault> {
     Ok(Report { text: describe(&tally, &lines), json, code: 0 })
 }
 
-fn lines(path: &Path) -> Result<Box<dyn Iterator<Item = io::Result<String>>>, Fault> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(io::stdin().lines()));
-    }
-    let file = File::open(path).map_err(|e| Fault::Input(format!("{}: {e}", path.display())))?;
-    Ok(Box::new(BufReader::new(file).lines()))
+fn lines(path: &Path) -> Result<impl Iterator<Item = io::Result<String>>, Fault> {
+    let fault = |e: io::Error| Fault::Input(format!("{}: {e}", path.display()));
+    let raw: Box<dyn BufRead> = match path.as_os_str() == "-" {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(BufReader::new(File::open(path).map_err(fault)?)),
+    };
+    Ok(packed::unpack(raw).map_err(fault)?.lines())
 }
 
 impl Tally {

@@ -116,6 +116,7 @@ fn hit(rule: RuleIdx, tool: &Tool) -> Hit {
         seen: Seen::Folded,
         span: tool.span,
         contexts: Contexts::default(),
+        score: None,
     }
 }
 

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use sentinel_model::phrase::{is_word_char, stands_alone};
 
+use super::blocks::{Block, Masks, Run, Visitor, Walk, words_and_signs};
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word {
     pub(crate) start: u32,
@@ -38,6 +40,38 @@ impl Word {
     pub(crate) const fn len(self) -> u32 {
         self.end - self.start
     }
+}
+
+/// The words of a whole text in order, by where they begin and end.
+pub(crate) fn for_each_word(text: &str, each: impl FnMut(usize, usize)) {
+    let mut search = EachWord { text, wide: Vec::new(), each };
+    Walk::default().go_on(text.as_bytes(), text.len(), &mut search);
+}
+
+struct EachWord<'t, F> {
+    text: &'t str,
+    /// Words of one run.
+    wide: Vec<Word>,
+    each: F,
+}
+
+impl<F: FnMut(usize, usize)> Visitor for EachWord<'_, F> {
+    #[inline]
+    fn masks(block: &Block, _: [u8; 2]) -> Masks {
+        words_and_signs(block)
+    }
+
+    #[inline]
+    fn run(&mut self, Run { start, end, is_odd }: Run) {
+        if !is_odd {
+            (self.each)(start, end);
+            return;
+        }
+        find_words(self.text, start, end, &mut self.wide);
+        self.wide.drain(..).for_each(|word| (self.each)(word.start as usize, word.end as usize));
+    }
+
+    fn sign(&mut self, _: usize) {}
 }
 
 /// What a byte says about the character it begins.
@@ -167,6 +201,16 @@ mod tests {
         let found: Vec<&str> =
             words.iter().map(|w| text.get(w.start as usize..w.end as usize).unwrap()).collect();
         assert_eq!(found, ["GPT", "忽", "略", "指", "示", "を", "ignore", "निर्देश", "지시를"]);
+    }
+
+    #[test]
+    fn a_walk_finds_the_same_words() {
+        let text =
+            "don't, übermäßig_gut-42 \u{4f60}\u{597d}! GPT忽略、指示をignore निर्देश 'tis 'so' o'er ".repeat(9);
+        let (mut plain, mut walked) = (Vec::new(), Vec::new());
+        find_words(&text, 0, text.len(), &mut plain);
+        for_each_word(&text, |start, end| walked.push((start as u32, end as u32)));
+        assert_eq!(walked, plain.iter().map(|word| (word.start, word.end)).collect::<Vec<_>>());
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use anyhow::{Context, Result};
 use sentinel_core::{
-    Body, Direction, Engine, Exchange, HeaderEdit, HeaderHold, PatternSet, Reply, Step, Time, ToolMemory,
-    config::WithoutHeaderHold, event::EventId, http,
+    Body, CompactModel, Direction, Engine, Exchange, HeaderEdit, HeaderHold, PatternSet, Reply, Step, Time,
+    ToolMemory, config::WithoutHeaderHold, event::EventId, http,
 };
 use sentinel_harness::wire::{ClientSaw, Headers, Request, Response, UpstreamSaw, header};
 
@@ -33,9 +33,11 @@ pub enum Cut {
 impl Native {
     pub fn new(policies: &Policies) -> Result<Self> {
         let patterns = Arc::new(PatternSet::builtin()?);
+        let model = Arc::new(CompactModel::builtin()?);
         let engine = |name: &str| {
             let engine = Engine::new(policies.policy(name)?, Arc::clone(&patterns));
-            Ok((name.to_owned(), Arc::new(engine.with_context(|| format!("policy {name}"))?)))
+            let engine = engine.with_context(|| format!("policy {name}"))?.with_model(Arc::clone(&model));
+            Ok((name.to_owned(), Arc::new(engine)))
         };
         Ok(Self { engines: policies.names().map(engine).collect::<Result<_>>()? })
     }

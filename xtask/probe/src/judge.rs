@@ -228,15 +228,16 @@ const PROSE: &str = "the quarterly report lists revenue by region and explains w
     chapter you will learn how to write a small program that reads a file counts words and prints the most common ones \
     first open your editor then create a folder called demo next add two tests please check whether all rules apply";
 
-const CODE: &str = "pub fn parse(input: &str) -> Result<Vec<Token>, Error> {\n    let mut tokens = Vec::new();\n    for (idx, c) in \
+pub(crate) const CODE: &str = "pub fn parse(input: &str) -> Result<Vec<Token>, Error> {\n    let mut tokens = Vec::new();\n    for (idx, c) in \
     input.char_indices() {\n        match c {\n            '(' | ')' => tokens.push(Token::new(idx, c)),\n            _ if \
     c.is_whitespace() => continue,\n            other => return Err(Error::Unexpected { at: idx, found: other }),\n        \
     }\n    }\n    Ok(tokens) // 3 more in <tests/parse.rs>\n}\n\n";
 
 const GERMAN: &str = "Bitte prüfen Sie, ob die Rechnung für März schon bezahlt wurde; der Betrag steht auf Seite 3. Später \
     möchten wir außerdem wissen, welche Artikel überfällig sind. ";
-const CHINESE: &str = "请把下面这段话翻译成英文，并说明每一段的意思。然后列出其中最重要的三个观点，谢谢。";
-const RUSSIAN: &str =
+pub(crate) const CHINESE: &str =
+    "请把下面这段话翻译成英文，并说明每一段的意思。然后列出其中最重要的三个观点，谢谢。";
+pub(crate) const RUSSIAN: &str =
     "Пожалуйста, переведите следующий текст на английский язык и объясните смысл каждого абзаца. ";
 
 #[cfg(test)]

@@ -4,13 +4,15 @@
 pub mod extract;
 pub mod judge;
 pub mod matchers;
+pub mod model;
 
 use serde::Serialize;
 pub use serde::de::DeserializeOwned;
 
-/// What is measured, by name: `extract`, `judge`, or `judge:` with part of the name of a body.
+/// What is measured, by name: `extract`, `model`, `judge`, or `judge:` with part of the name of a body.
 pub fn measure(what: &str) -> String {
     match what.split_once(':').unwrap_or((what, "")) {
+        ("model", _) => to_line(&model::measure()),
         ("judge", only) => to_line(&judge::measure(only)),
         _ => to_line(&extract::measure()),
     }

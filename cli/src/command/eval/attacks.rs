@@ -30,6 +30,21 @@ pub(super) enum By {
     Lang,
     Channel,
     Rule,
+    /// Of the text.
+    Length,
+}
+
+impl By {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Kind => "kind",
+            Self::Lang => "language",
+            Self::Channel => "channel",
+            Self::Rule => "rule",
+            Self::Length => "length",
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -112,7 +127,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Fault> {
 }
 
 /// Data sets know four channels, the engine more.
-fn channel(name: Option<&str>) -> Result<Channel, String> {
+pub(crate) fn channel(name: Option<&str>) -> Result<Channel, String> {
     match name {
         None | Some("user") => Ok(Channel::User),
         Some("tool") => Ok(Channel::ToolResult),
@@ -188,7 +203,7 @@ impl Tally {
             self.describe_rules(&mut text);
         } else {
             let idx = usize::from(args.level - 1);
-            let _ = writeln!(text, "\nby {} at level {}", name_of(args.by), args.level);
+            let _ = writeln!(text, "\nby {} at level {}", args.by.name(), args.level);
             for (group, count) in &self.groups {
                 let _ = writeln!(
                     text,
@@ -269,18 +284,19 @@ fn group(by: By, row: &Row) -> Option<&str> {
         By::Kind => &row.kind,
         By::Lang => &row.lang,
         By::Channel => &row.channel,
+        By::Length => return Some(length(row.text.len())),
         By::Rule => return None,
     };
     Some(value.as_deref().unwrap_or("-"))
 }
 
-const fn name_of(by: By) -> &'static str {
-    match by {
-        By::Source => "source",
-        By::Kind => "kind",
-        By::Lang => "language",
-        By::Channel => "channel",
-        By::Rule => "rule",
+pub(super) fn length(bytes: usize) -> &'static str {
+    match bytes {
+        ..=99 => "under 100 B",
+        100..=499 => "100 to 500 B",
+        500..=1999 => "500 B to 2 KB",
+        2000..=7999 => "2 to 8 KB",
+        _ => "8 KB and more",
     }
 }
 

@@ -1,0 +1,1 @@
+"""Training of Sentinel's compact model: `python -m train` lists the steps."""
