@@ -215,7 +215,9 @@ impl Policies {
 
     /// The built-in policy at the lowest level, and no other.
     pub fn only_builtin() -> Self {
-        Self(BTreeMap::from([(builtin(1), json!({}))]))
+        let mut policy = json!({ "profiles": { "default": {} } });
+        without_model(&mut policy);
+        Self(BTreeMap::from([(builtin(1), policy)]))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {

@@ -143,13 +143,20 @@ impl Stack {
     /// The stats tags of the shipped bootstrap make Prometheus labels of metric names.
     fn labelled_metrics(&self) -> Result<()> {
         let text = self.envoy.prometheus()?;
-        for line in [
-            r#"sentinel_requests_total{layer="filter",status="block"} 1"#,
-            r#"sentinel_injection_attempts_total{injection_type="injection"} 2"#,
-            r#"sentinel_pii_detections_total{entity_type="card"} 1"#,
+        // How many findings an attack has depends on what the model has learnt.
+        for (metric, least) in [
+            (r#"sentinel_requests_total{layer="filter",status="block"}"#, 1),
+            (r#"sentinel_injection_attempts_total{injection_type="injection"}"#, 2),
+            (r#"sentinel_pii_detections_total{entity_type="card"}"#, 1),
         ] {
-            let found = text.lines().any(|found| found == line);
-            ensure!(found, "Envoy's Prometheus page has no line {line}\n{}", only_ours(&text));
+            let counts =
+                text.lines().filter_map(|line| line.strip_prefix(metric)?.trim().parse::<u64>().ok());
+            let found = counts.max().is_some_and(|count| count >= least);
+            ensure!(
+                found,
+                "on Envoy's Prometheus page {metric} is not {least} or more\n{}",
+                only_ours(&text)
+            );
         }
         Ok(())
     }

@@ -115,11 +115,14 @@ def mixture(rows, written, harmful, leaks, seed=5):
     return [out[i] for i in order]
 
 
-def held_back(rows, seed=17):
-    """Rows that were kept out while the recipe was chosen, for the last passes: as they are, and the written ones changed once."""
+def held_back(held, judged, seed=17):
+    """Rows that were kept out while the recipe was chosen, for the last passes: those that it was judged by, as many of the
+    others as the mixture would take, and the written ones changed once more."""
     rng = np.random.default_rng(seed)
+    have = {row["text"] for row in judged}
+    others = [row for row in take(drop_duplicates(held), rng) if row["text"] not in have]
     out = []
-    for row in rows:
+    for row in judged + others:
         row = {k: v for k, v in row.items() if k not in ("group", "family")}
         is_written = row["source"].startswith("written")
         out.append({**row, "how": "as is", "weight": WRITTEN_WEIGHT if is_written else 1.0})

@@ -67,7 +67,8 @@ def limits_of(table, rows, w, who, labels, share):
     values, asked = cascade(table, who, first, second, band)
     whole = row_scores(w["row"], values, len(rows))
     channel = np.array([{c: i + 1 for i, c in enumerate(data.CHANNELS)}.get(r["channel"], 1) for r in rows])
-    limits = np.array(calibrate.thresholds(channel, whole, labels))
+    # A text at the threshold counts as an attack, and the filter's sums are shorter: so a little above the last that may not.
+    limits = np.array(calibrate.thresholds(channel, whole, labels)) + 1e-5
     reached = np.zeros(len(rows), bool)
     reached[w["row"][asked]] = True
     windows = np.bincount(w["row"][asked], minlength=len(rows))
@@ -112,8 +113,8 @@ def main(arguments):
     options.add_argument("--ngrams", required=True)
     options.add_argument("--student", required=True)
     options.add_argument("--vocab", required=True)
-    options.add_argument("--fit", required=True, help="rows that nothing was trained on, for the combination")
-    options.add_argument("--combination", help="model.json whose combination is kept: then nothing is fitted, and `fit` is only scored")
+    options.add_argument("--fit", help="rows that nothing was trained on, for the combination")
+    options.add_argument("--combination", help="model.json whose combination is kept: then nothing is fitted, and `fit` is not needed")
     options.add_argument("--plain", action="store_true", help="both stages count the same")
     options.add_argument("--card", nargs="*", default=[], help="JSON files whose keys go into the card")
     options.add_argument("--share", type=float, default=GREY_SHARE)
@@ -145,15 +146,17 @@ def main(arguments):
     write()
     sets = {}
     for name, path in (("fit", o.fit), ("limits", o.limits)):
+        if name == "fit" and o.combination:
+            continue
         tool("score", out / "sentinel.smdl", path, out / f"scored_{name}")
         rows = data.read_rows(path)
         windows = scored(out / f"scored_{name}")
         sets[name] = (rows, windows, speakers(rows, windows["row"]), np.array([r["label"] for r in rows]))
-    rows, w, who, labels = sets["fit"]
     if o.combination:
         kept = json.loads(Path(o.combination).read_text())["calibration"]
         table = [{"both": [t["both"][k] for k in ("bias", "stage1", "stage2")], "stage1": [t["stage1"][k] for k in ("bias", "slope")]} for t in kept]
     else:
+        rows, w, who, labels = sets["fit"]
         table = calibrate.calibrate([(w["row"], who, w["first"][:, 0].astype(float), w["second"][:, 0].astype(float), labels)], o.plain)
     shown = {share: limits_of(table, *sets["limits"], share) for share in sorted({*SHARES, o.share})}
     ships = shown[o.share]
@@ -172,8 +175,8 @@ def main(arguments):
     model["card"] = {
         "data": {Path(p).name: digest(p) for p in o.data},
         "budget": calibrate.BUDGET,
-        "limits (the rows that set the thresholds, not trained on)": {"stage 1": evaluate.figures(labels, ships["alone"]), "cascade": ships["figures"]},
-        "grey band": {f"{share:.0%}": one["figures"] for share, one in shown.items()},
+        f"{Path(o.limits).name.split('.')[0]} (not trained on; sets the thresholds and the band)": {"stage 1": evaluate.figures(labels, ships["alone"]), "cascade": ships["figures"]},
+        "grey band, on the same rows": {f"{share:.0%}": one["figures"] for share, one in shown.items()},
     }
     for path in o.card:
         model["card"].update(json.loads(Path(path).read_text()))
