@@ -152,8 +152,10 @@ pub(crate) struct Hits {
     pub(crate) budget: Budget,
     /// Windows that the second stage of the model may still read.
     pub(crate) windows_left: u32,
-    /// From the first to the last that it had no time for.
-    pub(crate) left_open: Option<Span>,
+    /// Those that it has read.
+    pub(crate) second_looks: u32,
+    /// Where the first begins that it had no time for.
+    pub(crate) left_open: Option<u32>,
     /// The highest score that the model gave.
     pub(crate) suspicion: f32,
     /// The text being read.
@@ -168,6 +170,7 @@ impl Hits {
             list: Vec::new(),
             budget,
             windows_left: 0,
+            second_looks: 0,
             left_open: None,
             suspicion: 0.0,
             channel,
@@ -253,6 +256,7 @@ pub(crate) trait Detector: core::fmt::Debug + Send + Sync {
 pub(crate) struct Found {
     pub(crate) hits: Vec<Hit>,
     pub(crate) second_looks: u32,
+    pub(crate) windows_left: u32,
     pub(crate) suspicion: f32,
 }
 
@@ -291,10 +295,11 @@ pub(crate) fn detect(
         }
     }
     // The first stage and all rules have read it.
-    if let Some(span) = hits.left_open {
-        extraction.gaps.push(Gap::new(GapReason::SecondLook, Span { end: span.start, ..span }));
+    if let Some(at) = hits.left_open {
+        extraction.gaps.push(Gap::new(GapReason::SecondLook, Span { start: at, end: at }));
     }
-    Found { second_looks: windows - hits.windows_left, suspicion: hits.suspicion, hits: hits.list }
+    let Hits { list: hits, second_looks, windows_left, suspicion, .. } = hits;
+    Found { hits, second_looks, windows_left, suspicion }
 }
 
 /// All detectors over one view, and over what is disguised in it.

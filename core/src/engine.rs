@@ -228,7 +228,7 @@ impl Engine {
         let detectors = self.detectors();
         let detectors: Vec<&dyn Detector> = detectors.into_iter().chain(self.model_for(profile)).collect();
         let windows = profile.model.windows;
-        let Found { hits, second_looks, suspicion } =
+        let Found { hits, second_looks, suspicion, .. } =
             detect(&detectors, self.vocabulary(), text.as_bytes(), &mut extraction, windows);
         let Decision { verdict, action, score, findings, .. } =
             decide(profile, Direction::Request, &self.catalog, &hits, &extraction);
@@ -324,8 +324,8 @@ impl Engine {
 
     /// The model, if this profile makes use of it.
     fn model_for(&self, profile: &Profile) -> Option<&dyn Detector> {
-        let is_used = |rule: RuleInfo| profile.rule_action(&rule.id, rule.family) != RuleAction::Off;
-        let wanted = profile.model.enabled && model::rule_infos().any(is_used);
+        let is_used = |id: &str, family| profile.rule_action(id, family) != RuleAction::Off;
+        let wanted = profile.model.enabled && model::any_rule(is_used);
         let detector = self.model.as_ref().filter(|_| wanted)?;
         Some(detector)
     }
@@ -411,10 +411,11 @@ impl Engine {
         let detectors = self.detectors_with(&watch);
         let detectors: Vec<&dyn Detector> = detectors.into_iter().chain(self.model_for(profile)).collect();
         let windows = profile.model.windows;
-        let Found { mut hits, .. } = detect(&detectors, self.vocabulary(), body, &mut extraction, windows);
+        let Found { mut hits, windows_left, .. } =
+            detect(&detectors, self.vocabulary(), body, &mut extraction, windows);
         if let Some(mut by_label) = extraction.by_label.take() {
             let Found { hits: others, .. } =
-                detect(&detectors, self.vocabulary(), body, &mut by_label, windows);
+                detect(&detectors, self.vocabulary(), body, &mut by_label, windows_left);
             let known = Known::new(&hits);
             // Two readers disagree on what the body says, and one of them sees more.
             if !others.iter().all(|other| known.has(other)) {

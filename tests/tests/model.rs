@@ -1,8 +1,10 @@
 //! The model comes to the same bits on every engine: the examples and twins of all rules, through the core natively, the
 //! built module in this process, and the built module in a real Envoy.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, ensure};
-use sentinel_core::{CompactModel, Look};
+use sentinel_core::{CompactModel, Engine as Core, Look, PatternSet, Scan, receipt::GapReason};
 use sentinel_model::{Channel, source::PackSource};
 use sentinel_tests::{
     case::{self, Case, Policies},
@@ -62,6 +64,21 @@ fn findings_of_the_model_are_the_same_to_the_bit_on_every_engine() -> Result<()>
         }
     }
     ensure!(cases.len() > 200 && n_found > 30, "{n_found} findings of the model in {} texts", cases.len());
+    Ok(())
+}
+
+#[test]
+fn what_stage_2_has_no_time_for_is_in_the_receipt() -> Result<()> {
+    let left_open = |windows: u32| -> Result<usize> {
+        let policy = json!({ "profiles": { "default": { "model": { "windows": windows } } } });
+        let engine = Core::new(serde_json::from_value(policy)?, Arc::new(PatternSet::builtin()?))?;
+        let engine = engine.with_model(Arc::new(CompactModel::builtin()?));
+        let judged = texts()?.into_iter().filter_map(|text| engine.judge("default", Channel::User, &text));
+        let has_gap = |scan: &Scan| scan.receipt.gaps.iter().any(|gap| gap.reason == GapReason::SecondLook);
+        Ok(judged.filter(|judgement| has_gap(&judgement.scan)).count())
+    };
+    let (without, with) = (left_open(0)?, left_open(64)?);
+    ensure!(without > 20 && with == 0, "{without} without time, {with} with plenty");
     Ok(())
 }
 

@@ -19,10 +19,7 @@ use sentinel_model::{
 };
 
 use super::{Detector, Hits, RuleIdx, RuleInfo};
-use crate::{
-    span::Span,
-    text::{View, for_each_word},
-};
+use crate::text::{View, for_each_word};
 
 /// By the heads of the model, from the second on: the first says that something is wrong, the others what.
 const RULES: [(&str, Family); HEADS - 1] = [
@@ -122,12 +119,15 @@ impl CompactModel {
         };
         let first_of = |idx: usize| scores.get(idx).map_or(f32::MIN, |score| score.first);
         open.sort_by(|a, b| first_of(*b).total_cmp(&first_of(*a)));
-        let mut scratch = Scratch::new(encoder);
-        let mut second = Second { vocabulary, encoder, scratch: &mut scratch, speaker };
+        let mut second: Option<Second<'_>> = None;
         for idx in open {
             let Some(score) = scores.get_mut(idx) else { continue };
             let window = text.get(score.start as usize..score.end as usize).unwrap_or("");
-            match second.read(window, left) {
+            let read = (*left > 0).then(|| {
+                let second = second.get_or_insert_with(|| Second::new(vocabulary, encoder, speaker));
+                second.read(window, left)
+            });
+            match read.flatten() {
                 Some(heads) => {
                     let [first, ..] = score.heads;
                     let [attack, ..] = heads;
@@ -160,19 +160,28 @@ impl CompactModel {
 struct Second<'m> {
     vocabulary: &'m Vocabulary<'m>,
     encoder: &'m Encoder<'m>,
-    scratch: &'m mut Scratch,
+    scratch: Scratch,
     speaker: Speaker,
 }
 
-impl Second<'_> {
-    /// The logits of a window, or nothing if there is no time for all of it.
+impl<'m> Second<'m> {
+    fn new(vocabulary: &'m Vocabulary<'m>, encoder: &'m Encoder<'m>, speaker: Speaker) -> Self {
+        Self { vocabulary, encoder, scratch: Scratch::new(encoder), speaker }
+    }
+
+    /// The logits of a window, or nothing if there is no time for all of it; then there is none for another, either, so
+    /// that taking windows apart is bounded, too.
     fn read(&mut self, window: &str, left: &mut u32) -> Option<[f32; HEADS]> {
         let ids: Vec<u16> = self.vocabulary.pieces(window).map(|token| token.id).collect();
-        *left = left.checked_sub(parts(ids.len()).count() as u32)?;
+        let Some(rest) = left.checked_sub(parts(ids.len()).count() as u32) else {
+            *left = 0;
+            return None;
+        };
+        *left = rest;
         let mut all = [f32::MIN; HEADS];
         for part in parts(ids.len()) {
             let ids = ids.get(part).unwrap_or_default();
-            let logits = self.encoder.logits_of(self.speaker, ids.iter().copied(), self.scratch);
+            let logits = self.encoder.logits_of(self.speaker, ids.iter().copied(), &mut self.scratch);
             all.iter_mut().zip(logits).for_each(|(most, logit)| *most = most.max(logit));
         }
         Some(all)
@@ -184,6 +193,11 @@ impl Second<'_> {
 pub(crate) struct ModelDetector {
     pub(crate) first_rule: RuleIdx,
     pub(crate) model: Arc<CompactModel>,
+}
+
+/// Whether one of the rules passes.
+pub(crate) fn any_rule(is_used: impl Fn(&str, Family) -> bool) -> bool {
+    RULES.iter().any(|(id, family)| is_used(id, *family))
 }
 
 pub(crate) fn rule_infos() -> impl Iterator<Item = RuleInfo> {
@@ -220,8 +234,10 @@ impl Detector for ModelDetector {
         for score in scores {
             let source = || view.source(score.start as usize, score.end as usize);
             if score.is_left_open {
-                hits.leave_open(source());
+                let at = source().start;
+                hits.left_open = Some(hits.left_open.map_or(at, |known| known.min(at)));
             }
+            hits.second_looks += u32::from(score.both.is_some());
             let value = scale.score(score.logit());
             hits.suspicion = hits.suspicion.max(value);
             // Weaker suspicions are nobody's business.
@@ -233,19 +249,11 @@ impl Detector for ModelDetector {
     }
 }
 
-/// A text as the model reads it.
 impl CompactModel {
     /// The scores of a text as it stands, whatever the time it takes.
     pub fn scores(&self, channel: Channel, text: &str, look: Look) -> Vec<WindowScore> {
         let folded = super::FoldedText::new(text);
         let mut left = u32::MAX;
         self.read(channel, folded.text(), look, &mut left)
-    }
-}
-
-impl Hits {
-    fn leave_open(&mut self, span: Span) {
-        let known = self.left_open.get_or_insert(span);
-        known.start = known.start.min(span.start);
     }
 }

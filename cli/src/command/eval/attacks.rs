@@ -48,18 +48,18 @@ impl By {
 }
 
 #[derive(Deserialize)]
-struct Row {
-    text: String,
+pub(super) struct Row {
+    pub(super) text: String,
     #[serde(default)]
-    label: Option<u8>,
+    pub(super) label: Option<u8>,
     #[serde(default)]
-    channel: Option<String>,
+    pub(super) channel: Option<String>,
     #[serde(default)]
-    source: Option<String>,
+    pub(super) source: Option<String>,
     #[serde(default)]
-    kind: Option<String>,
+    pub(super) kind: Option<String>,
     #[serde(default)]
-    lang: Option<String>,
+    pub(super) lang: Option<String>,
 }
 
 /// What happened to the rows of one group, at each level.

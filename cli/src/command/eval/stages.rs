@@ -7,12 +7,12 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Instant};
 
 use clap::ValueEnum;
 use sentinel_core::{Action, Channel, CompactModel, Engine, Judgement, Look, policy::Policy};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
 use super::{
     Args,
-    attacks::{channel, length},
+    attacks::{Row, channel, length},
     lines,
     quality::{Interval, Intervals, Quality, Ranking, Scored},
 };
@@ -24,7 +24,7 @@ use crate::{
 /// Draws for the intervals.
 const DRAWS: usize = 200;
 
-/// Harmless texts whose score no attack has to beat need not be more than this.
+/// So much is shown of a text that was judged wrongly.
 const MISTAKES_BYTES: usize = 160;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,21 +37,6 @@ pub(super) enum Stage {
     Second,
     /// What a proxy decides: rules, both stages as a proxy uses them, and all else that raises a risk.
     Full,
-}
-
-#[derive(Deserialize)]
-struct Row {
-    text: String,
-    #[serde(default)]
-    label: Option<u8>,
-    #[serde(default)]
-    channel: Option<String>,
-    #[serde(default)]
-    source: Option<String>,
-    #[serde(default)]
-    kind: Option<String>,
-    #[serde(default)]
-    lang: Option<String>,
 }
 
 /// What one text came to.
