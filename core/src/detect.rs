@@ -12,6 +12,7 @@ pub(crate) mod obfuscation;
 pub(crate) mod patterns;
 mod phrase;
 pub(crate) mod pii;
+pub(crate) mod second;
 pub(crate) mod secrets;
 
 pub use folded::FoldedText;
@@ -20,7 +21,7 @@ pub use patterns::{PatternSet, builtin_packs};
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-use self::patterns::PatternDetector;
+use self::{patterns::PatternDetector, second::OpenWindows};
 
 use sentinel_model::{Channel, Family};
 
@@ -150,13 +151,9 @@ impl Budget {
 pub(crate) struct Hits {
     list: Vec<Hit>,
     pub(crate) budget: Budget,
-    /// Windows that the second stage of the model may still read.
-    pub(crate) windows_left: u32,
-    /// Those that it has read.
-    pub(crate) second_looks: u32,
-    /// Where the first begins that it had no time for.
-    pub(crate) left_open: Option<u32>,
-    /// The highest score that the model gave.
+    /// What the first stage of the model leaves to the second.
+    pub(crate) open: OpenWindows,
+    /// The highest score that the first stage gave where it has the last word.
     pub(crate) suspicion: f32,
     /// The text being read.
     channel: Channel,
@@ -165,13 +162,11 @@ pub(crate) struct Hits {
 }
 
 impl Hits {
-    pub(crate) const fn new(budget: Budget, channel: Channel, segment: u32) -> Self {
+    pub(crate) fn new(budget: Budget, channel: Channel, segment: u32) -> Self {
         Self {
             list: Vec::new(),
             budget,
-            windows_left: 0,
-            second_looks: 0,
-            left_open: None,
+            open: OpenWindows::default(),
             suspicion: 0.0,
             channel,
             segment,
@@ -250,13 +245,12 @@ pub(crate) trait Detector: core::fmt::Debug + Send + Sync {
     }
 }
 
-/// What was found in a body, how often the second stage of the model had to look, and the highest score that the model
-/// gave, be it too low for a finding.
+/// What was found in a body, what the first stage of the model leaves to the second, and the highest score that it gave
+/// otherwise, be it too low for a finding.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) hits: Vec<Hit>,
-    pub(crate) second_looks: u32,
-    pub(crate) windows_left: u32,
+    pub(crate) open: OpenWindows,
     pub(crate) suspicion: f32,
 }
 
@@ -271,7 +265,7 @@ pub(crate) fn detect(
 ) -> Found {
     let mut view = View::default();
     let mut hits = Hits::new(Budget::for_bytes(body.len()), Channel::User, 0);
-    hits.windows_left = windows;
+    hits.open = OpenWindows::at_most(windows);
     let whole = core::str::from_utf8(body).ok();
     for (idx, first) in extraction.segments.iter().enumerate().filter(|(_, segment)| !segment.continues) {
         (hits.channel, hits.segment) = (first.channel, idx as u32);
@@ -294,12 +288,8 @@ pub(crate) fn detect(
             break;
         }
     }
-    // The first stage and all rules have read it.
-    if let Some(at) = hits.left_open {
-        extraction.gaps.push(Gap::new(GapReason::SecondLook, Span { start: at, end: at }));
-    }
-    let Hits { list: hits, second_looks, windows_left, suspicion, .. } = hits;
-    Found { hits, second_looks, windows_left, suspicion }
+    let Hits { list: hits, open, suspicion, .. } = hits;
+    Found { hits, open, suspicion }
 }
 
 /// All detectors over one view, and over what is disguised in it.

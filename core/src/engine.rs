@@ -10,11 +10,11 @@ use alloc::{
 use sentinel_model::{Channel, Family};
 
 use crate::{
-    act::{Edit, mask, mask::Placeholders, restore},
+    act::mask::Placeholders,
     action::{Action, Direction, Verdict},
-    decide::{Decision, decide},
+    decide::Decision,
     detect::{
-        Catalog, Detector, Found, Hit, Known, RuleIdx, RuleInfo,
+        Catalog, Contexts, Detector, Found, Hit, RuleIdx, RuleInfo,
         card::CardDetector,
         detect, drift,
         drift::Offers,
@@ -26,17 +26,20 @@ use crate::{
         obfuscation::ObfuscationDetector,
         patterns::{PatternDetector, PatternSet},
         pii::PiiDetector,
+        second::{OpenWindow, ReadWindow},
         secrets,
         secrets::SecretDetector,
     },
     event::PackId,
     finding::Finding,
-    hash, length,
+    hash,
+    inspect::Inspection,
+    opinion::Opinion,
     policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile, RuleAction},
-    receipt::{Gap, GapReason, Receipt},
+    receipt::{GapReason, Receipt},
     span::Span,
     text::{Beginnings, Vocabulary},
-    traffic::{Calls, Extraction, Format, Segment, Tool, extract, read_tools},
+    traffic::{Extraction, Format, Segment, Tool, read_tools},
 };
 
 pub type EngineError = PolicyError;
@@ -71,18 +74,6 @@ pub(crate) struct Kept {
     /// What the response is held against.
     pub(crate) memory: Memory,
     pub(crate) offers: Offers,
-}
-
-/// What one body came to.
-#[derive(Debug)]
-pub(crate) struct Inspection {
-    pub(crate) decision: Decision,
-    pub(crate) receipt: Receipt,
-    /// What has to change in the body, in order.
-    pub(crate) edits: Vec<Edit>,
-    /// How many placeholders got their text back.
-    pub(crate) restored: u32,
-    pub(crate) calls: Calls,
 }
 
 /// The outcome of [`Engine::scan`]: what the `sentinel scan` command prints.
@@ -125,21 +116,6 @@ pub struct RuleSummary<'a> {
     pub family: Family,
     pub level: u8,
     pub score: f32,
-}
-
-impl Inspection {
-    /// A body that is not looked at.
-    fn unread(profile: &Profile, direction: Direction, reason: GapReason, bytes: usize) -> Self {
-        let receipt = Receipt::unscanned(reason, bytes);
-        let unread = Extraction { gaps: receipt.gaps.clone(), ..Extraction::default() };
-        Self {
-            decision: decide(profile, direction, &Catalog::default(), &[], &unread),
-            receipt,
-            edits: Vec::new(),
-            restored: 0,
-            calls: Calls::default(),
-        }
-    }
 }
 
 /// A word in disguise may be one of the packs or one of the policy.
@@ -224,15 +200,12 @@ impl Engine {
         let profile = self.profile(profile)?;
         let whole = Span::whole(text.len());
         let segment = Segment::plain(channel, whole);
-        let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
-        let detectors = self.detectors();
-        let detectors: Vec<&dyn Detector> = detectors.into_iter().chain(self.model_for(profile)).collect();
-        let windows = profile.model.windows;
-        let Found { hits, second_looks, suspicion, .. } =
-            detect(&detectors, self.vocabulary(), text.as_bytes(), &mut extraction, windows);
-        let Decision { verdict, action, score, findings, .. } =
-            decide(profile, Direction::Request, &self.catalog, &hits, &extraction);
-        let receipt = Receipt::account(text.len(), &[whole], extraction.gaps);
+        let extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
+        let mut reading = self.read_extracted(profile, text.as_bytes(), extraction, None);
+        self.go_on_to_the_end(&mut reading);
+        let (second_looks, suspicion) = (reading.second_looks(), reading.suspicion());
+        let (decision, receipt) = self.conclude_text(profile, whole, reading);
+        let Decision { verdict, action, score, findings, .. } = decision;
         let scan = Scan { verdict, action, score, findings, receipt };
         Some(Judgement { scan, second_looks, suspicion })
     }
@@ -242,7 +215,12 @@ impl Engine {
         let profile = self.profile(profile)?;
         let Inspection { decision, receipt, .. } = match body.len() > profile.limits.body_bytes as usize {
             true => Inspection::unread(profile, direction, GapReason::Size, body.len()),
-            false => self.inspect(profile, direction, format, body, &mut Kept::default()),
+            false => {
+                let mut kept = Kept::default();
+                let mut reading = self.read(profile, direction, format, body, &kept);
+                self.go_on_to_the_end(&mut reading);
+                self.conclude(profile, direction, body, reading, &mut kept)
+            }
         };
         let Decision { verdict, action, score, findings, .. } = decision;
         Some(Scan { verdict, action, score, findings, receipt })
@@ -323,11 +301,31 @@ impl Engine {
     }
 
     /// The model, if this profile makes use of it.
-    fn model_for(&self, profile: &Profile) -> Option<&dyn Detector> {
+    pub(crate) fn model_for(&self, profile: &Profile) -> Option<&dyn Detector> {
         let is_used = |id: &str, family| profile.rule_action(id, family) != RuleAction::Off;
         let wanted = profile.model.enabled && model::any_rule(is_used);
         let detector = self.model.as_ref().filter(|_| wanted)?;
         Some(detector)
+    }
+
+    pub(crate) fn model_detector(&self) -> Option<&ModelDetector> {
+        self.model.as_ref()
+    }
+
+    /// What a second opinion says of a window, if it says that it is an attack.
+    pub(crate) fn hit_of_opinion(&self, read: &ReadWindow, opinion: Opinion) -> Option<Hit> {
+        let rule = RuleIdx(self.of_model.0 + model::rule_of_opinion(opinion.family)?);
+        let OpenWindow { channel, segment, seen, span, .. } = read.window;
+        let hit = Hit {
+            rule,
+            channel,
+            segment,
+            seen,
+            span,
+            contexts: Contexts::default(),
+            score: Some(opinion.attack),
+        };
+        (opinion.attack >= model::ATTACK_FROM).then_some(hit)
     }
 
     pub(crate) fn detectors_with<'a>(&'a self, watch: &'a Watch<'_>) -> [&'a dyn Detector; 7] {
@@ -336,7 +334,7 @@ impl Engine {
     }
 
     /// What an answer is held against. Values count that a profile looks for, whatever it does about them.
-    fn remember(
+    pub(crate) fn remember(
         &self,
         profile: &Profile,
         body: &[u8],
@@ -396,56 +394,5 @@ impl Engine {
             tools.extend(found.map(|tool| Tool { span: tool.span.shifted(at as u32), ..tool }));
         }
         offers.changed(self.drift, &tools)
-    }
-
-    pub(crate) fn inspect(
-        &self,
-        profile: &Profile,
-        direction: Direction,
-        format: Format,
-        body: &[u8],
-        Kept { placeholders, memory, offers }: &mut Kept,
-    ) -> Inspection {
-        let mut extraction = extract(format, direction, body);
-        let watch = self.watch(direction, memory, placeholders);
-        let detectors = self.detectors_with(&watch);
-        let detectors: Vec<&dyn Detector> = detectors.into_iter().chain(self.model_for(profile)).collect();
-        let windows = profile.model.windows;
-        let Found { mut hits, windows_left, .. } =
-            detect(&detectors, self.vocabulary(), body, &mut extraction, windows);
-        if let Some(mut by_label) = extraction.by_label.take() {
-            let Found { hits: others, .. } =
-                detect(&detectors, self.vocabulary(), body, &mut by_label, windows_left);
-            let known = Known::new(&hits);
-            // Two readers disagree on what the body says, and one of them sees more.
-            if !others.iter().all(|other| known.has(other)) {
-                extraction.gaps.push(Gap::new(GapReason::Unparsable, Span::whole(body.len())));
-            }
-        }
-        extraction.gaps.extend(length::gap(&profile.limits, direction, body, &extraction));
-        let text = || core::str::from_utf8(body).ok().map(|text| (0, text)).into_iter();
-        hits.extend(self.drifts(profile, direction, &extraction, text, offers));
-        let decision = decide(profile, direction, &self.catalog, &hits, &extraction);
-        offers.settle(decision.action != Action::Block);
-        if direction == Direction::Request {
-            self.remember(profile, body, &extraction, &hits, memory);
-        }
-        let scanned: Vec<Span> = extraction.segments.iter().map(|segment| segment.span).collect();
-        let mut edits = Vec::new();
-        let mut restored = 0;
-        if direction == Direction::Response {
-            placeholders.seal();
-        }
-        if direction == Direction::Response && decision.action != Action::Block {
-            edits = restore::edits(body, &extraction, placeholders, profile.response.restore);
-            restored = edits.len() as u32;
-        }
-        if decision.action == Action::Mask {
-            edits.extend(mask::edits(body, 0, &decision.masks, placeholders));
-            edits.sort_by_key(|edit| edit.span.start);
-        }
-        let Extraction { gaps, calls, .. } = extraction;
-        let receipt = Receipt::account(body.len(), &scanned, gaps);
-        Inspection { decision, receipt, edits, restored, calls }
     }
 }

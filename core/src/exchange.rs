@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!  Idle ──headers──▶ Holding ──end of body──▶ Done        the body is read, judged, then released or refused
+//!            │          └─▶ Thinking ─────────▶ Done        the same, in several turns of the host
 //!            ├─────▶ Streaming ─────────────▶ Done        read and released event by event
 //!            └─────▶ Passing(reason) ────────▶ Done        not read; every byte is counted under that gap
 //! ```
@@ -12,6 +13,7 @@
 //! event cannot be had without the receipts, and the receipts account for every byte that went on.
 
 use alloc::{
+    borrow::Cow,
     boxed::Box,
     format,
     string::{String, ToString},
@@ -28,11 +30,13 @@ use crate::{
     config::WithoutHeaderHold,
     decide::{Decision, decide},
     detect::{Catalog, drift::ToolMemory, leak::Memory},
-    engine::{Engine, Inspection, Kept},
+    engine::{Engine, Kept},
     event::{self, Event, EventId, Latency, Receipts},
     finding::Finding,
     http::{self, Encoding, Headers},
+    inspect::{Inspection, Reading},
     intake::Intake,
+    opinion::Opinion,
     policy::{AcceptEncoding, GapAction, Mode, Profile},
     receipt::{Gap, GapReason, Receipt},
     span::Span,
@@ -67,7 +71,20 @@ pub struct Exchange {
     kept: Kept,
     restored: u32,
     degraded: Option<String>,
+    host: Abilities,
 }
+
+/// What a host can do for an exchange beyond what every host can.
+#[derive(Clone, Copy, Debug, Default)]
+struct Abilities {
+    /// Call again soon after others had their turn.
+    takes_turns: bool,
+    /// Ask somebody else.
+    asks: bool,
+}
+
+/// What is done in one turn: a window of text, about two milliseconds.
+const STEPS_OF_TURN: usize = 6;
 
 /// What the request said about itself; hosts do not repeat it later.
 #[derive(Debug, Default)]
@@ -92,6 +109,8 @@ struct Side {
     /// What was read so far, when it came in more than one piece.
     held: Vec<u8>,
     stream: Option<Box<Stream>>,
+    /// What was found in `held`, while there is more to find out.
+    reading: Option<Box<Reading>>,
     format: Format,
     headers: HeaderState,
     receipt: Receipt,
@@ -103,6 +122,8 @@ struct Side {
 enum State {
     Idle,
     Holding,
+    /// The whole body is there, and its judging goes on.
+    Thinking,
     Streaming,
     Passing(GapReason),
     Done,
@@ -150,7 +171,22 @@ impl Exchange {
             kept: Kept { memory: Memory::new(now.0), ..Kept::default() },
             restored: 0,
             degraded: None,
+            host: Abilities::default(),
         }
+    }
+
+    /// On a host that does what [`Step::Later`] asks for. On others all is done at once.
+    #[must_use]
+    pub const fn in_turns(mut self) -> Self {
+        self.host.takes_turns = true;
+        self
+    }
+
+    /// On a host that does what [`Step::Ask`] asks for. On others nobody is asked, whatever the policy says.
+    #[must_use]
+    pub const fn with_second_opinions(mut self) -> Self {
+        self.host.asks = true;
+        self
     }
 
     /// Where this host keeps what it has seen of tools, if it can keep anything over exchanges.
@@ -237,7 +273,7 @@ impl Exchange {
             Direction::Request => &self.request,
             Direction::Response => &self.response,
         };
-        matches!(side.state, State::Holding | State::Streaming)
+        matches!(side.state, State::Holding | State::Thinking | State::Streaming)
     }
 
     /// Bytes of a direction that is not read went on.
@@ -276,7 +312,9 @@ impl Exchange {
         let watches = self.profile().mode == Mode::Monitor;
         let refuses = self.profile().gap_action(direction, reason) == GapAction::Block;
         let side = self.side_mut(direction);
-        let pending = if side.state == State::Holding { side.intake.bytes() } else { 0 };
+        let is_held = matches!(side.state, State::Holding | State::Thinking);
+        let pending = if is_held { side.intake.bytes() } else { 0 };
+        side.reading = None;
         match side.stream.take() {
             // What is kept back here is nowhere else, so nothing can follow as it came.
             Some(mut stream) if !watches && (refuses || stream.holds()) => {
@@ -437,6 +475,7 @@ impl Exchange {
                 steps.push(Step::Release(Body::AsReceived));
             }
             State::Streaming => self.stream(direction, chunk, end, steps),
+            State::Thinking => steps.push(Step::Hold),
             State::Holding => match side.intake.read(chunk, end) {
                 (_, Some(reason)) => self.give_up(direction, reason, end, steps),
                 (text, None) if side.held.len() + text.len() > limit => {
@@ -543,9 +582,71 @@ impl Exchange {
     /// The whole body is here: inspect it and act.
     fn judge(&mut self, direction: Direction, body: &[u8], steps: &mut Steps) {
         let format = self.side_mut(direction).format;
+        let reading = self.engine.read(self.profile(), direction, format, body, &self.kept);
+        self.think(direction, Cow::Borrowed(body), Box::new(reading), steps);
+    }
+
+    /// One turn of what is left to find out about a body, and what follows from it.
+    fn think(
+        &mut self,
+        direction: Direction,
+        body: Cow<'_, [u8]>,
+        mut reading: Box<Reading>,
+        steps: &mut Steps,
+    ) {
+        let next = if reading.has_more() && self.host.takes_turns {
+            Some(Step::Later)
+        } else {
+            self.engine.go_on_to_the_end(&mut reading);
+            let question = reading.question(self.profile()).filter(|_| self.host.asks);
+            question.map(Step::Ask)
+        };
+        match next {
+            Some(next) => {
+                let side = self.side_mut(direction);
+                (side.state, side.held, side.reading) = (State::Thinking, body.into_owned(), Some(reading));
+                steps.extend([Step::Hold, next]);
+            }
+            None => self.conclude(direction, &body, *reading, steps),
+        }
+    }
+
+    /// The next turn after [`Step::Later`].
+    pub fn go_on(&mut self, direction: Direction, now: Time, steps: &mut Steps) {
+        if !self.side_mut(direction).reading.as_ref().is_some_and(|reading| reading.has_more()) {
+            return;
+        }
+        let Some((body, mut reading)) = self.resume(direction, now) else { return };
+        self.engine.go_on(&mut reading, STEPS_OF_TURN);
+        self.think(direction, Cow::Owned(body), reading, steps);
+    }
+
+    /// What came of [`Step::Ask`]: an opinion on each of its texts, or nothing.
+    pub fn answer(
+        &mut self,
+        direction: Direction,
+        opinions: Option<Vec<Opinion>>,
+        now: Time,
+        steps: &mut Steps,
+    ) {
+        let Some((body, mut reading)) = self.resume(direction, now) else { return };
+        self.engine.go_on_to_the_end(&mut reading);
+        reading.answer(opinions);
+        self.conclude(direction, &body, *reading, steps);
+    }
+
+    fn resume(&mut self, direction: Direction, now: Time) -> Option<(Vec<u8>, Box<Reading>)> {
+        let side = self.side_mut(direction);
+        let reading = side.reading.take()?;
+        side.ended = now;
+        Some((core::mem::take(&mut side.held), reading))
+    }
+
+    /// Nothing is left to find out.
+    fn conclude(&mut self, direction: Direction, body: &[u8], reading: Reading, steps: &mut Steps) {
         let mut kept = core::mem::take(&mut self.kept);
         let Inspection { decision, receipt, edits: changes, restored, calls } =
-            self.engine.inspect(self.profile(), direction, format, body, &mut kept);
+            self.engine.conclude(self.profile(), direction, body, reading, &mut kept);
         self.kept = kept;
         self.restored += restored;
         if direction == Direction::Request {
@@ -665,6 +766,7 @@ impl Side {
             intake: Intake::default(),
             held: Vec::new(),
             stream: None,
+            reading: None,
             format: Format::Auto,
             headers: HeaderState::Held,
             receipt: Receipt::default(),

@@ -27,8 +27,10 @@ mod finding;
 pub mod hash;
 pub mod http;
 mod inflate;
+mod inspect;
 mod intake;
 mod length;
+mod opinion;
 pub mod policy;
 pub mod receipt;
 mod regex;
@@ -50,6 +52,7 @@ pub use detect::{
 pub use engine::{Engine, EngineError, Judgement, RuleSummary, Scan, Sighting};
 pub use exchange::{Exchange, HeaderHold, Standing};
 pub use finding::Finding;
+pub use opinion::{Opinion, Question, QuestionText};
 pub use seen::Seen;
 pub use sentinel_model::{Channel, Family};
 pub use span::Span;

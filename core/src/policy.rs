@@ -5,8 +5,10 @@
 //! cannot say are in [`Policy::check`], so that a policy that loads is a policy that works.
 
 mod inline;
+mod opinion;
 
 pub use inline::InlineRule;
+pub use opinion::OpinionPolicy;
 
 use alloc::{
     collections::BTreeMap,
@@ -95,6 +97,7 @@ pub struct Profile {
     pub response: ResponsePolicy,
     pub tools: ToolPolicy,
     pub model: ModelPolicy,
+    pub opinion: OpinionPolicy,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -293,6 +296,7 @@ impl Default for Profile {
             response: ResponsePolicy::default(),
             tools: ToolPolicy::default(),
             model: ModelPolicy::default(),
+            opinion: OpinionPolicy::default(),
         }
     }
 }
@@ -489,6 +493,7 @@ impl Profile {
             let reason = alloc::format!("is {}, expected {WINDOWS_MAX} at most", self.model.windows);
             return Err(("model.windows".into(), reason));
         }
+        self.opinion.check()?;
         self.thresholds.check("thresholds".into())?;
         for (channel, thresholds) in &self.channels {
             thresholds.check(alloc::format!("channels.{}", channel.name()))?;
@@ -591,7 +596,7 @@ impl Thresholds {
 /// is marked. A response is never refused for what could not be read unless policy asks for it.
 const fn builtin_gap_action(direction: Direction, reason: GapReason) -> GapAction {
     match (direction, reason) {
-        (_, GapReason::NotGuarded | GapReason::SecondLook) => GapAction::Allow,
+        (_, GapReason::NotGuarded | GapReason::SecondLook | GapReason::Opinion) => GapAction::Allow,
         // What `fail: closed` means; `fail: open` writes `tag` here. And what was not masked must not go on.
         (_, GapReason::DetectorError | GapReason::Budget) => GapAction::Block,
         (

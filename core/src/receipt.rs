@@ -30,6 +30,8 @@ pub enum GapReason {
     /// The second stage of the model had no time for a text that the first left open. The first stage and all rules have
     /// read it, so this gap has no bytes.
     SecondLook,
+    /// A second opinion was asked for, and did not come in time.
+    Opinion,
     /// Bytes that are not text.
     BinaryPart,
     Image,
@@ -51,13 +53,14 @@ pub enum GapReason {
 }
 
 impl GapReason {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Encoding,
         Self::Size,
         Self::Depth,
         Self::Budget,
         Self::Length,
         Self::SecondLook,
+        Self::Opinion,
         Self::BinaryPart,
         Self::Image,
         Self::Audio,
@@ -78,6 +81,7 @@ impl GapReason {
             Self::Budget => "budget",
             Self::Length => "length",
             Self::SecondLook => "second_look",
+            Self::Opinion => "opinion",
             Self::BinaryPart => "binary_part",
             Self::Image => "image",
             Self::Audio => "audio",

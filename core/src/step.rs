@@ -6,6 +6,8 @@ use alloc::{
     vec::Vec,
 };
 
+use crate::opinion::Question;
+
 /// Nanoseconds since the Unix epoch, as the host's clock says. The core never asks for the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub u64);
@@ -28,6 +30,12 @@ pub enum Step {
     /// Keep headers and bytes of this direction where they are, and feed what comes next. After a release in the same
     /// list: the rest of what came is kept by the core, and a host that has to may send what was released later.
     Hold,
+    /// After [`Step::Hold`]: there is more to do for this direction. Let others go first, then call
+    /// [`Exchange::go_on`](crate::Exchange::go_on).
+    Later,
+    /// After [`Step::Hold`]: ask for a second opinion, and hand what comes, or that nothing came in time, to
+    /// [`Exchange::answer`](crate::Exchange::answer).
+    Ask(Question),
     /// Change the headers of this direction. They are held, or about to be released by the next step.
     Headers(Vec<HeaderEdit>),
     /// Everything of this direction that is held so far may go on.

@@ -45,6 +45,9 @@ unsafe extern "C" {
         cas: *mut u32,
     ) -> u32;
     fn proxy_set_shared_data(key: *const u8, key_len: usize, data: *const u8, len: usize, cas: u32) -> u32;
+    fn proxy_register_shared_queue(name: *const u8, len: usize, id: *mut u32) -> u32;
+    fn proxy_enqueue_shared_queue(id: u32, data: *const u8, len: usize) -> u32;
+    fn proxy_dequeue_shared_queue(id: u32, data: *mut *mut u8, len: *mut usize) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_send_local_response(
@@ -70,6 +73,10 @@ pub(crate) struct HostError {
     status: u32,
 }
 
+impl HostError {
+    pub(crate) const NOBODY_TO_ASK: Self = Self { call: "no collector is configured", status: 0 };
+}
+
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} gave status {}", self.call, self.status)
@@ -86,6 +93,7 @@ const NO_GRPC_STATUS: i32 = -1;
 enum Buffer {
     RequestBody = 0,
     ResponseBody = 1,
+    CalloutResponseBody = 4,
     PluginConfiguration = 7,
 }
 
@@ -171,6 +179,11 @@ pub(crate) fn callout_headers() -> HostResult<HeaderPairs> {
     .map(HeaderPairs)
 }
 
+/// The body of the answer to a callout.
+pub(crate) fn callout_body(len: usize) -> HostResult<Vec<u8>> {
+    buffer(Buffer::CalloutResponseBody, 0, len)
+}
+
 pub(crate) fn set_header(direction: Direction, name: &str, value: &str) -> HostResult<()> {
     let map = header_map(direction);
     // SAFETY: pointers and lengths describe strings that outlive the call.
@@ -227,6 +240,28 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8]) -> HostResult<()> {
         proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), WHATEVER_VERSION)
     };
     done("set_shared_data", status)
+}
+
+/// A queue whose items make the host call the context that registered it last.
+pub(crate) fn register_queue(name: &str) -> HostResult<u32> {
+    let mut id = 0;
+    // SAFETY: `name` outlives the call; the host writes four bytes to a live local.
+    let status = unsafe { proxy_register_shared_queue(name.as_ptr(), name.len(), &raw mut id) };
+    done("register_shared_queue", status).map(|()| id)
+}
+
+pub(crate) fn enqueue(queue: u32) -> HostResult<()> {
+    const ITEM: &[u8] = b"1";
+    // SAFETY: pointer and length describe a constant.
+    done("enqueue_shared_queue", unsafe { proxy_enqueue_shared_queue(queue, ITEM.as_ptr(), ITEM.len()) })
+}
+
+/// Takes an item out. What it says does not matter, nor does an empty queue.
+pub(crate) fn dequeue(queue: u32) {
+    let _ = received("dequeue_shared_queue", |data, len| {
+        // SAFETY: the host writes a pointer and a length to live locals.
+        unsafe { proxy_dequeue_shared_queue(queue, data, len) }
+    });
 }
 
 /// Lets a paused direction go on, from outside of its own callbacks.

@@ -3,20 +3,22 @@
 //! The state lives behind an `Rc`, because the root context has to reach a stream that hangs for want of a host
 //! setting. Callbacks of one VM never overlap, so the borrow is always free.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use proxy_wasm::{
     traits::{Context, HttpContext},
     types::{Action as Flow, LogLevel},
 };
 use sentinel_core::{
-    Action, Body, Direction, Exchange, HeaderEdit, HeaderHold, Reply, Standing, Step, Time, Verdict,
-    event::EventId,
+    Action, Body, Direction, Exchange, HeaderEdit, HeaderHold, Opinion, Question, Reply, Standing, Step,
+    Time, Verdict, event::EventId,
 };
 
 use crate::{
+    collector,
     host::{self, HostError, HostResult},
     tools::SharedTools,
+    turns::{Turn, Wish},
     vm::{self, Active, Waiting},
 };
 
@@ -38,6 +40,8 @@ pub(crate) struct Stream {
     shown: (Verdict, Action, usize),
     /// When the response had its last word; what else comes is dropped, and the sender is stopped.
     ended: Option<Time>,
+    /// What this stream wants of the turn that it is to get.
+    wish: Option<(Direction, Wish)>,
     /// After a local reply the host plays the reply through these same callbacks; nothing is done about it.
     replied: bool,
 }
@@ -52,6 +56,17 @@ struct Progress {
 impl HttpFilter {
     pub(crate) const fn new(stream: Rc<RefCell<Stream>>) -> Self {
         Self(stream)
+    }
+
+    /// A callback of this stream. What is left to do afterwards gets its turn later.
+    fn with(&self, callback: impl FnOnce(&mut Stream) -> Flow) -> Flow {
+        let flow = callback(&mut self.0.borrow_mut());
+        let wish = self.0.borrow_mut().wish.take();
+        if let Some((direction, wish)) = wish {
+            let (context_id, stream) = (self.0.borrow().context_id, Rc::clone(&self.0));
+            vm::with(|vm| vm.turns.push(Turn { context_id, direction, stream, wish }));
+        }
+        flow
     }
 }
 
@@ -73,15 +88,17 @@ impl HttpContext for HttpFilter {
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Flow {
-        let mut stream = self.0.borrow_mut();
-        stream.header_hold_works();
-        stream.body(Direction::Request, size, end)
+        self.with(|stream| {
+            stream.header_hold_works();
+            stream.body(Direction::Request, size, end)
+        })
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Flow {
-        let mut stream = self.0.borrow_mut();
-        stream.header_hold_works();
-        stream.trailers(Direction::Request)
+        self.with(|stream| {
+            stream.header_hold_works();
+            stream.trailers(Direction::Request)
+        })
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Flow {
@@ -89,11 +106,11 @@ impl HttpContext for HttpFilter {
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Flow {
-        self.0.borrow_mut().body(Direction::Response, size, end)
+        self.with(|stream| stream.body(Direction::Response, size, end))
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Flow {
-        self.0.borrow_mut().trailers(Direction::Response)
+        self.with(|stream| stream.trailers(Direction::Response))
     }
 
     fn on_log(&mut self) {
@@ -114,6 +131,7 @@ impl Stream {
             flowing: false,
             shown: (Verdict::Clean, Action::Allow, 0),
             ended: None,
+            wish: None,
             replied: false,
         }
     }
@@ -128,6 +146,12 @@ impl Stream {
         let now = host::now();
         let mut exchange = Exchange::new(active.engine.clone(), header_hold, active.without_header_hold, now)
             .with_tool_memory(Box::new(SharedTools));
+        if vm::with(|vm| vm.turns.can_wait()) {
+            exchange = exchange.in_turns();
+            if active.collector.is_some() {
+                exchange = exchange.with_second_opinions();
+            }
+        }
         let mut steps = Vec::new();
         match host::header_pairs(Direction::Request) {
             Ok(pairs) => {
@@ -208,6 +232,52 @@ impl Stream {
         self.apply(direction, steps)
     }
 
+    /// A turn, given by the root context with this stream as the effective context. Answers what is wanted of the next.
+    pub(crate) fn go_on(&mut self, direction: Direction) -> Option<Wish> {
+        let exchange = self.exchange.as_mut()?;
+        let mut steps = Vec::new();
+        exchange.go_on(direction, host::now(), &mut steps);
+        self.apply_outside(direction, steps)
+    }
+
+    /// What came of a question, in the same way.
+    pub(crate) fn answer(&mut self, direction: Direction, opinions: Option<Vec<Opinion>>) -> Option<Wish> {
+        let exchange = self.exchange.as_mut()?;
+        let mut steps = Vec::new();
+        exchange.answer(direction, opinions, host::now(), &mut steps);
+        self.apply_outside(direction, steps)
+    }
+
+    fn apply_outside(&mut self, direction: Direction, steps: Vec<Step>) -> Option<Wish> {
+        let is_held = steps.is_empty();
+        if self.apply(direction, steps) == Flow::Continue
+            && !is_held
+            && let Err(error) = host::resume(direction)
+        {
+            report(error);
+        }
+        self.wish.take().map(|(_, wish)| wish)
+    }
+
+    /// Answers the token of the callout.
+    pub(crate) fn ask(&self, question: &Question, timeout: Duration) -> HostResult<u32> {
+        let collector = self.active.as_ref().and_then(|active| active.collector.as_ref());
+        let collector = collector.ok_or(HostError::NOBODY_TO_ASK)?;
+        let body = serde_json::to_vec(question).unwrap_or_default();
+        collector::call(
+            collector,
+            "POST",
+            OPINION_PATH,
+            &[("content-type", "application/json")],
+            &body,
+            timeout,
+        )
+    }
+
+    pub(crate) const fn is_over(&self) -> bool {
+        self.exchange.is_none() || self.replied
+    }
+
     /// Called by the root context, with this stream as the effective context.
     pub(crate) fn header_hold_missing(&mut self) {
         let Some(exchange) = self.exchange.as_mut().filter(|_| !self.replied) else { return };
@@ -250,6 +320,8 @@ impl Stream {
             match step {
                 Step::Hold if is_stream => {}
                 Step::Hold => flow = Flow::Pause,
+                Step::Later => self.wish = Some((direction, Wish::GoOn)),
+                Step::Ask(question) => self.wish = Some((direction, Wish::Ask(question))),
                 Step::Headers(edits) => {
                     if let Err(error) = edit_headers(direction, &edits) {
                         return self.release_failed(direction, error);
@@ -312,7 +384,7 @@ impl Stream {
         let mut flow = Flow::Pause;
         for step in steps {
             match step {
-                Step::Hold => {}
+                Step::Hold | Step::Later | Step::Ask(_) => {}
                 Step::End => self.ended = Some(host::now()),
                 Step::Headers(edits) => {
                     if let Err(error) = edit_headers(direction, &edits) {
@@ -389,6 +461,8 @@ fn response_code() -> Option<u16> {
     let code = host::number_property(&["response", "code"])?;
     u16::try_from(code).ok().filter(|code| *code != 0)
 }
+
+const OPINION_PATH: &str = "/v1/second-opinion";
 
 /// How long an upstream may go on after the last word of its response.
 const ENDS_WITHIN_MICROS: u64 = 10_000_000;

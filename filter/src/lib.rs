@@ -2,9 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `collector.rs` | what all calls to the collector have in common |
 //! | `host.rs` | the host border: every call to the proxy, none of which can panic |
 //! | `http.rs` | one HTTP stream: feeds the exchange, applies its steps |
 //! | `root.rs` | configuration, ticks, callouts |
+//! | `turns.rs` | what is left to do for streams, a turn at a time |
 //! | `tools.rs` | what was seen of tools, in shared data |
 //! | `vm.rs` | what all contexts of one VM share |
 //! | `shipper.rs` | events waiting for the collector |
@@ -13,12 +15,14 @@
 //! Invariant: no callback panics. A panic would end the VM, and with it every stream of the worker.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod collector;
 mod host;
 mod http;
 mod metrics;
 mod root;
 mod shipper;
 mod tools;
+mod turns;
 mod vm;
 
 use proxy_wasm::types::LogLevel;

@@ -7,16 +7,21 @@ use proxy_wasm::{
     traits::{Context, HttpContext, RootContext},
     types::{ContextType, LogLevel},
 };
-use sentinel_core::HeaderHold;
+use sentinel_core::{HeaderHold, Opinion};
 
 use crate::{
     host,
     http::{HttpFilter, Stream},
+    turns,
     vm::{self, Active},
 };
 
 /// How soon a request that hangs for want of a host setting is noticed.
 const WATCH_PERIOD: Duration = Duration::from_millis(100);
+/// How soon a question that its host has lost counts as unanswered.
+const QUESTION_PERIOD: Duration = Duration::from_millis(50);
+/// No answer to a question is longer.
+const OPINION_BYTES_MAX: usize = 64 * 1024;
 /// Ticks of a proxy without a collector.
 const IDLE_PERIOD: Duration = Duration::from_secs(5);
 
@@ -24,11 +29,18 @@ pub(crate) struct Root {
     id: u32,
     active: Option<Rc<Active>>,
     watching: bool,
+    period: Duration,
 }
 
 impl Root {
     pub(crate) const fn new(id: u32) -> Self {
-        Self { id, active: None, watching: false }
+        Self { id, active: None, watching: false, period: Duration::ZERO }
+    }
+
+    /// Ticks come as often as somebody waits for them.
+    fn keep_period(&mut self) {
+        let header_hold = vm::with(|vm| vm.header_hold);
+        self.set_period(header_hold);
     }
 
     fn set_period(&mut self, header_hold: HeaderHold) {
@@ -36,7 +48,14 @@ impl Root {
         let flush =
             collector.map_or(IDLE_PERIOD, |collector| Duration::from_millis(collector.flush_ms.into()));
         self.watching = header_hold == HeaderHold::Unproven;
-        host::set_tick_period(if self.watching { flush.min(WATCH_PERIOD) } else { flush });
+        let mut period = if self.watching { flush.min(WATCH_PERIOD) } else { flush };
+        if turns::has_questions() {
+            period = period.min(QUESTION_PERIOD);
+        }
+        if period != self.period {
+            self.period = period;
+            host::set_tick_period(period);
+        }
     }
 
     /// Requests whose bytes have arrived at the proxy but not here show that held headers never get a body.
@@ -62,9 +81,17 @@ impl Root {
 }
 
 impl Context for Root {
-    fn on_http_call_response(&mut self, token: u32, _headers: usize, _body: usize, _trailers: usize) {
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, body: usize, _trailers: usize) {
         let status =
             host::callout_headers().ok().and_then(|pairs| pairs.headers().text(":status")?.parse().ok());
+        let opinions = || {
+            let body =
+                host::callout_body(body.min(OPINION_BYTES_MAX)).ok().filter(|_| status == Some(200))?;
+            Opinion::read(&body)
+        };
+        if turns::answered(token, self.id, opinions) {
+            return;
+        }
         let Some(collector) = self.active.as_ref().and_then(|active| active.collector.as_ref()) else {
             return;
         };
@@ -80,6 +107,7 @@ impl RootContext for Root {
         let text = if size == 0 { Ok(Vec::new()) } else { host::plugin_configuration() };
         let (active, header_hold) = vm::with(|vm| {
             let active = vm.configure(text);
+            vm.turns.register(&vm.name);
             vm.metrics.degraded(active.as_ref().is_none_or(|active| active.degraded.is_some()));
             vm.metrics.heap();
             (active, vm.header_hold)
@@ -89,7 +117,14 @@ impl RootContext for Root {
         self.active.is_some()
     }
 
+    fn on_queue_ready(&mut self, _queue: u32) {
+        turns::run_next(self.id);
+        self.keep_period();
+    }
+
     fn on_tick(&mut self) {
+        turns::tick(self.id);
+        self.keep_period();
         if self.watching {
             self.find_missing_hold();
             let header_hold = vm::with(|vm| vm.header_hold);

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, time::Duration};
 use proxy_wasm::types::LogLevel;
 use sentinel_core::{Time, config::CollectorConfig};
 
-use crate::host;
+use crate::{collector, host};
 
 /// Whatever `max_buffer` says, waiting events take no more memory than this.
 const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -70,15 +70,8 @@ impl Shipper {
         }
         let (body, last_seq) = self.batch(config.batch as usize);
         let timeout = Duration::from_millis(config.timeout_ms.into());
-        let authorization = format!("Bearer {}", config.token);
-        let headers = vec![
-            (":method", "POST"),
-            (":path", config.path.as_str()),
-            (":authority", config.authority.as_str()),
-            ("content-type", "application/json"),
-            ("authorization", authorization.as_str()),
-        ];
-        match host::call(&config.cluster, headers, &body, timeout) {
+        let headers = [("content-type", "application/json")];
+        match collector::call(config, "POST", &config.path, &headers, &body, timeout) {
             Ok(token) => {
                 let deadline = later(now, timeout + ANSWER_GRACE);
                 self.under_way = Some(UnderWay { token, last_seq, deadline });

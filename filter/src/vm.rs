@@ -21,6 +21,7 @@ use crate::{
     http::Stream,
     metrics::Metrics,
     shipper::Shipper,
+    turns::Turns,
 };
 
 thread_local! {
@@ -42,6 +43,7 @@ pub(crate) struct Vm {
     seq: u64,
     pub(crate) metrics: Metrics,
     pub(crate) shipper: Shipper,
+    pub(crate) turns: Turns,
     pub(crate) header_hold: HeaderHold,
     /// Requests whose headers are held and whose body has not come, while nobody knows yet whether it will.
     pub(crate) waiting: Vec<Waiting>,
@@ -70,6 +72,7 @@ impl Vm {
             seq: 0,
             metrics: Metrics::define(),
             shipper: Shipper::default(),
+            turns: Turns::new(),
             header_hold: HeaderHold::Unproven,
             waiting: Vec::new(),
             patterns: None,

@@ -8,7 +8,7 @@ use sentinel_core::{CompactModel, Engine as Core, Look, PatternSet, Scan, receip
 use sentinel_model::{Channel, source::PackSource};
 use sentinel_tests::{
     case::{self, Case, Policies},
-    engine::{Engine, InEnvoy, InWasmtime, Native},
+    engine::{Cut, Engine, InEnvoy, InWasmtime, Native},
     expect::differences,
     folder,
 };
@@ -56,7 +56,10 @@ fn findings_of_the_model_are_the_same_to_the_bit_on_every_engine() -> Result<()>
     let (wasmtime, envoy) = (InWasmtime::new(&policies)?, InEnvoy::new(&policies)?);
     let mut n_found = 0;
     for case in &cases {
+        // In turns, as in a proxy; and at once.
         let outcome = native.run(case)?;
+        let at_once = differences(&native.run_cut(case, Cut::Whole)?, &outcome);
+        ensure!(at_once.is_empty(), "{}: {at_once:?}", case.name);
         n_found += usize::from(outcome.event.findings.iter().any(|finding| finding.rule.ends_with("/model")));
         for engine in [&wasmtime as &dyn Engine, &envoy] {
             let other = differences(&engine.run(case)?, &outcome);

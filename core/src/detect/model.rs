@@ -1,8 +1,7 @@
-//! The compact model over a view. Stage 1 reads every text; stage 2 looks again at the windows that stage 1 left open, the
-//! most suspicious first, as long as there is time for them.
+//! The compact model over a view. Stage 1 reads every text; what it leaves open is for [stage 2](super::second), once the whole
+//! body was read.
 //!
-//! A window that turns out to be an attack is a finding of its family, with the model's own score. What stage 2 had no time
-//! for was still read by stage 1 and by all rules; the receipt names it.
+//! A window that turns out to be an attack is a finding of its family, with the model's own score.
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
@@ -14,19 +13,33 @@ use sentinel_model::{
         encoder::{Encoder, Scratch},
         ngrams::{Adder, Ngrams, Sums},
         tokens::Vocabulary,
-        windows::parts,
     },
 };
 
-use super::{Detector, Hits, RuleIdx, RuleInfo};
+use super::{
+    Detector, Hits, RuleIdx, RuleInfo,
+    second::{OpenWindow, WindowReader},
+};
 use crate::text::{View, for_each_word};
 
 /// By the heads of the model, from the second on: the first says that something is wrong, the others what.
-const RULES: [(&str, Family); HEADS - 1] = [
+const RULES: [(&str, Family); 2 * (HEADS - 1)] = [
     ("injection/model", Family::Injection),
     ("jailbreak/model", Family::Jailbreak),
     ("leak/model", Family::Leak),
+    // What a second opinion says.
+    ("injection/opinion", Family::Injection),
+    ("jailbreak/opinion", Family::Jailbreak),
+    ("leak/opinion", Family::Leak),
 ];
+
+/// The score that stands for the threshold of a model.
+pub(crate) const ATTACK_FROM: f32 = 0.4;
+
+pub(crate) fn rule_of_opinion(family: Family) -> Option<u16> {
+    let of_opinions = RULES.iter().zip(0..).skip(HEADS - 1);
+    of_opinions.into_iter().find(|((_, known), _)| *known == family).map(|(_, idx)| idx)
+}
 
 /// An opened artefact, with all that reading a text takes.
 #[derive(Debug)]
@@ -57,8 +70,6 @@ pub struct WindowScore {
     pub first: f32,
     /// That of both stages, if stage 2 looked.
     pub both: Option<f32>,
-    /// Stage 1 left it open, and there was no time for stage 2.
-    pub is_left_open: bool,
     heads: [f32; HEADS],
 }
 
@@ -67,12 +78,12 @@ impl WindowScore {
     pub fn logit(&self) -> f32 {
         self.both.unwrap_or(self.first)
     }
+}
 
-    /// The rule that speaks for what kind of attack this is most like.
-    fn rule(&self) -> usize {
-        let kinds = self.heads.iter().skip(1).enumerate();
-        kinds.max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(idx, _)| idx)
-    }
+/// The rule that speaks for what kind of attack this is most like.
+pub(super) fn kind_of(heads: &[f32; HEADS]) -> u16 {
+    let kinds = heads.iter().skip(1).zip(0_u16..);
+    kinds.max_by(|a, b| a.0.total_cmp(b.0)).map_or(0, |(_, idx)| idx)
 }
 
 impl CompactModel {
@@ -102,42 +113,8 @@ impl CompactModel {
         self.calibration.scale(Speaker::from(channel))
     }
 
-    /// All windows of a folded text. Stage 2 looks at `left` of those that stage 1 leaves open, at most.
-    pub(crate) fn read(&self, channel: Channel, text: &str, look: Look, left: &mut u32) -> Vec<WindowScore> {
-        let speaker = Speaker::from(channel);
-        let scale = self.calibration.scale(speaker);
-        let mut scores = self.first(speaker, &scale, text);
-        let is_open = |score: &WindowScore| match look {
-            Look::First => false,
-            Look::Open => scale.is_grey(score.first),
-            Look::All => true,
-        };
-        let open = scores.iter().enumerate().filter(|(_, score)| is_open(score));
-        let mut open: Vec<usize> = open.map(|(idx, _)| idx).collect();
-        let Some((vocabulary, encoder)) = self.encoder.as_ref().filter(|_| !open.is_empty()) else {
-            return scores;
-        };
-        let first_of = |idx: usize| scores.get(idx).map_or(f32::MIN, |score| score.first);
-        open.sort_by(|a, b| first_of(*b).total_cmp(&first_of(*a)));
-        let mut second: Option<Second<'_>> = None;
-        for idx in open {
-            let Some(score) = scores.get_mut(idx) else { continue };
-            let window = text.get(score.start as usize..score.end as usize).unwrap_or("");
-            let read = (*left > 0).then(|| {
-                let second = second.get_or_insert_with(|| Second::new(vocabulary, encoder, speaker));
-                second.read(window, left)
-            });
-            match read.flatten() {
-                Some(heads) => {
-                    let [first, ..] = score.heads;
-                    let [attack, ..] = heads;
-                    score.both = Some(scale.both(first, attack));
-                    score.heads = heads;
-                }
-                None => score.is_left_open = true,
-            }
-        }
-        scores
+    pub(super) fn stage_2(&self) -> Option<(&Vocabulary<'static>, &Encoder<'static>)> {
+        self.encoder.as_ref().map(|(vocabulary, encoder)| (vocabulary, encoder))
     }
 
     fn first(&self, speaker: Speaker, scale: &Scale, text: &str) -> Vec<WindowScore> {
@@ -150,41 +127,9 @@ impl CompactModel {
             let heads = self.ngrams.logits(speaker, &sums);
             let [attack, ..] = heads;
             let (start, end) = (sums.block.start, sums.block.end);
-            WindowScore { start, end, first: scale.first(attack), both: None, is_left_open: false, heads }
+            WindowScore { start, end, first: scale.first(attack), both: None, heads }
         };
         adder.windows().map(score).collect()
-    }
-}
-
-/// Stage 2 at work.
-struct Second<'m> {
-    vocabulary: &'m Vocabulary<'m>,
-    encoder: &'m Encoder<'m>,
-    scratch: Scratch,
-    speaker: Speaker,
-}
-
-impl<'m> Second<'m> {
-    fn new(vocabulary: &'m Vocabulary<'m>, encoder: &'m Encoder<'m>, speaker: Speaker) -> Self {
-        Self { vocabulary, encoder, scratch: Scratch::new(encoder), speaker }
-    }
-
-    /// The logits of a window, or nothing if there is no time for all of it; then there is none for another, either, so
-    /// that taking windows apart is bounded, too.
-    fn read(&mut self, window: &str, left: &mut u32) -> Option<[f32; HEADS]> {
-        let ids: Vec<u16> = self.vocabulary.pieces(window).map(|token| token.id).collect();
-        let Some(rest) = left.checked_sub(parts(ids.len()).count() as u32) else {
-            *left = 0;
-            return None;
-        };
-        *left = rest;
-        let mut all = [f32::MIN; HEADS];
-        for part in parts(ids.len()) {
-            let ids = ids.get(part).unwrap_or_default();
-            let logits = self.encoder.logits_of(self.speaker, ids.iter().copied(), &mut self.scratch);
-            all.iter_mut().zip(logits).for_each(|(most, logit)| *most = most.max(logit));
-        }
-        Some(all)
     }
 }
 
@@ -230,22 +175,38 @@ impl Detector for ModelDetector {
             return;
         }
         let scale = self.model.scale(hits.channel());
-        let scores = self.model.read(hits.channel(), view.text(), Look::Open, &mut hits.windows_left);
-        for score in scores {
-            let source = || view.source(score.start as usize, score.end as usize);
-            if score.is_left_open {
-                let at = source().start;
-                hits.left_open = Some(hits.left_open.map_or(at, |known| known.min(at)));
+        let speaker = Speaker::from(hits.channel());
+        let text = view.text();
+        for score in self.model.first(speaker, &scale, text) {
+            let span = view.source(score.start as usize, score.end as usize);
+            if scale.is_grey(score.first) && self.model.stage_2().is_some() {
+                let window = text.get(score.start as usize..score.end as usize).unwrap_or("");
+                let (channel, segment, seen) = (hits.channel, hits.segment, hits.seen);
+                hits.open.push(score.first, span, || OpenWindow {
+                    text: window.into(),
+                    channel,
+                    segment,
+                    seen,
+                    span,
+                    first: score.first,
+                    heads: score.heads,
+                    is_other_reading: false,
+                });
+                continue;
             }
-            hits.second_looks += u32::from(score.both.is_some());
-            let value = scale.score(score.logit());
+            let value = scale.score(score.first);
             hits.suspicion = hits.suspicion.max(value);
             // Weaker suspicions are nobody's business.
-            if score.logit() >= scale.threshold {
-                let rule = RuleIdx(self.first_rule.0 + score.rule() as u16);
-                hits.push_scored(rule, source(), value);
+            if score.first >= scale.threshold {
+                hits.push_scored(self.rule(&score.heads), span, value);
             }
         }
+    }
+}
+
+impl ModelDetector {
+    pub(super) fn rule(&self, heads: &[f32; HEADS]) -> RuleIdx {
+        RuleIdx(self.first_rule.0 + kind_of(heads))
     }
 }
 
@@ -253,7 +214,26 @@ impl CompactModel {
     /// The scores of a text as it stands, whatever the time it takes.
     pub fn scores(&self, channel: Channel, text: &str, look: Look) -> Vec<WindowScore> {
         let folded = super::FoldedText::new(text);
-        let mut left = u32::MAX;
-        self.read(channel, folded.text(), look, &mut left)
+        let text = folded.text();
+        let speaker = Speaker::from(channel);
+        let scale = self.calibration.scale(speaker);
+        let mut scores = self.first(speaker, &scale, text);
+        let Some((vocabulary, encoder)) = self.stage_2() else { return scores };
+        let mut scratch: Option<Scratch> = None;
+        for score in &mut scores {
+            let is_open = match look {
+                Look::First => false,
+                Look::Open => scale.is_grey(score.first),
+                Look::All => true,
+            };
+            if is_open {
+                let window = text.get(score.start as usize..score.end as usize).unwrap_or("");
+                let scratch = scratch.get_or_insert_with(|| Scratch::new(encoder));
+                let heads = WindowReader::new(vocabulary, window).read(encoder, speaker, scratch);
+                score.both = Some(scale.both_of(&score.heads, &heads));
+                score.heads = heads;
+            }
+        }
+        scores
     }
 }

@@ -4,7 +4,7 @@
 //! Invariant: a higher score of a stage never makes the result lower.
 
 use super::{
-    Speaker,
+    HEADS, Speaker,
     artifact::{ArtifactError, CALIBRATION},
     bytes::{Cursor, RawF32, float_at},
     float::exp,
@@ -76,6 +76,12 @@ impl Scale {
     /// What both say.
     pub fn both(&self, first: f32, second: f32) -> f32 {
         self.both_bias + self.both_first * first + self.both_second * second
+    }
+
+    /// The same, from what the heads of each stage say.
+    pub fn both_of(&self, first: &[f32; HEADS], second: &[f32; HEADS]) -> f32 {
+        let ([first, ..], [second, ..]) = (first, second);
+        self.both(*first, *second)
     }
 
     /// What a logit is worth as a score: 0.4 at the threshold, and the nearer to 1 the further above.

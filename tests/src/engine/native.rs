@@ -50,9 +50,9 @@ impl Native {
         let engine = self.engine(&case.policy)?;
         let tools = Tools::default();
         for (request, response) in &case.before {
-            Host::new(engine, &tools).pass(request, response, cut);
+            Host::new(engine, &tools, cut).pass(request, response, cut);
         }
-        let mut host = Host::new(engine, &tools);
+        let mut host = Host::new(engine, &tools, cut);
         let (upstream, client) = host.pass(&case.request, &case.response, cut);
         let id = EventId { vm: "native", seq: 1 };
         let event = host.exchange.finish(id, Time(host.now), None);
@@ -98,11 +98,12 @@ struct Way {
 }
 
 impl Host {
-    fn new(engine: &Arc<Engine>, tools: &Tools) -> Self {
+    /// What takes long is done in turns, as in a proxy, or all at once where bodies are cut in another way.
+    fn new(engine: &Arc<Engine>, tools: &Tools, cut: Cut) -> Self {
         let engine = Arc::clone(engine);
         let exchange = Exchange::new(engine, HeaderHold::Works, WithoutHeaderHold::default(), Time(1))
             .with_tool_memory(Box::new(tools.clone()));
-        Self { exchange, now: 1 }
+        Self { exchange: if cut == Cut::AsGiven { exchange.in_turns() } else { exchange }, now: 1 }
     }
 
     fn pass(&mut self, request: &Request, response: &Response, cut: Cut) -> (Option<UpstreamSaw>, ClientSaw) {
@@ -198,7 +199,7 @@ impl Host {
             Direction::Request => self.exchange.request_body(&chunk, end, now, &mut steps),
             Direction::Response => self.exchange.response_body(&chunk, end, now, &mut steps),
         }
-        way.apply(steps);
+        self.apply(direction, way, steps);
     }
 
     fn trailers(&mut self, direction: Direction, way: &mut Way) {
@@ -210,6 +211,15 @@ impl Host {
         match direction {
             Direction::Request => self.exchange.request_trailers(now, &mut steps),
             Direction::Response => self.exchange.response_trailers(now, &mut steps),
+        }
+        self.apply(direction, way, steps);
+    }
+
+    fn apply(&mut self, direction: Direction, way: &mut Way, mut steps: Vec<Step>) {
+        while steps.last() == Some(&Step::Later) {
+            steps.clear();
+            let now = self.tick();
+            self.exchange.go_on(direction, now, &mut steps);
         }
         way.apply(steps);
     }
@@ -224,7 +234,7 @@ impl Way {
     fn apply(&mut self, steps: Vec<Step>) {
         for step in steps {
             match step {
-                Step::Hold => {}
+                Step::Hold | Step::Later | Step::Ask(_) => {}
                 Step::Headers(edits) => edits.iter().for_each(|edit| self.edit(edit)),
                 Step::Release(Body::AsReceived) => self.passed.append(&mut self.held),
                 Step::Release(Body::Replaced(bytes)) => {
