@@ -62,10 +62,14 @@ impl HttpFilter {
     fn with(&self, callback: impl FnOnce(&mut Stream) -> Flow) -> Flow {
         let flow = callback(&mut self.0.borrow_mut());
         let wish = self.0.borrow_mut().wish.take();
-        if let Some((direction, wish)) = wish {
-            let (context_id, stream) = (self.0.borrow().context_id, Rc::clone(&self.0));
-            vm::with(|vm| vm.turns.push(Turn { context_id, direction, stream, wish }));
+        let Some((direction, wish)) = wish else { return flow };
+        let context_id = self.0.borrow().context_id;
+        // From the turn there is no way back to this stream if the host does not let us choose it.
+        if host::in_context(context_id, context_id, || {}).is_err() {
+            return self.0.borrow_mut().do_at_once(direction, wish);
         }
+        let stream = Rc::clone(&self.0);
+        vm::with(|vm| vm.turns.push(Turn { context_id, direction, stream, wish }));
         flow
     }
 }
@@ -246,6 +250,22 @@ impl Stream {
         let mut steps = Vec::new();
         exchange.answer(direction, opinions, host::now(), &mut steps);
         self.apply_outside(direction, steps)
+    }
+
+    fn do_at_once(&mut self, direction: Direction, mut wish: Wish) -> Flow {
+        loop {
+            let Some(exchange) = self.exchange.as_mut() else { return Flow::Continue };
+            let mut steps = Vec::new();
+            match wish {
+                Wish::GoOn => exchange.go_on(direction, host::now(), &mut steps),
+                Wish::Ask(_) => exchange.answer(direction, None, host::now(), &mut steps),
+            }
+            let flow = self.apply(direction, steps);
+            match self.wish.take() {
+                Some((_, next)) => wish = next,
+                None => return flow,
+            }
+        }
     }
 
     fn apply_outside(&mut self, direction: Direction, steps: Vec<Step>) -> Option<Wish> {

@@ -94,10 +94,10 @@ impl Turns {
 
 /// The host has called: one stream has its turn.
 pub(crate) fn run_next(root_id: u32) {
-    if let Some(turn) = vm::with(|vm| vm.turns.next()) {
-        run(turn, root_id);
+    let turn = vm::with(|vm| vm.turns.next());
+    if turn.is_none_or(|turn| run(turn, root_id).is_ok()) {
+        vm::with(|vm| vm.turns.call());
     }
-    vm::with(|vm| vm.turns.call());
 }
 
 /// What the host should have called for long ago, and questions that nobody answered.
@@ -118,35 +118,40 @@ pub(crate) fn answered(token: u32, root_id: u32, opinions: impl FnOnce() -> Opti
     true
 }
 
-fn run(turn: Turn, root_id: u32) {
+/// An error: the host did not let us choose the stream. It stays in the list for the next tick.
+fn run(turn: Turn, root_id: u32) -> HostResult<()> {
     match &turn.wish {
-        Wish::GoOn => {
-            let wish = in_stream(&turn, root_id, |stream| stream.go_on(turn.direction));
-            follow(turn, wish);
-        }
+        Wish::GoOn => match in_stream(&turn, root_id, |stream| stream.go_on(turn.direction)) {
+            Ok(Some(wish)) => vm::with(|vm| vm.turns.push(Turn { wish, ..turn })),
+            Ok(None) => {}
+            Err(error) => {
+                vm::with(|vm| vm.turns.waiting.push_back(turn));
+                return Err(error);
+            }
+        },
         Wish::Ask(question) => match ask(&turn, question) {
             Ok((token, deadline)) => vm::with(|vm| vm.turns.asked.push(Asked { token, deadline, turn })),
             Err(_) => answer(&turn, root_id, None),
         },
     }
+    Ok(())
 }
 
 fn answer(turn: &Turn, root_id: u32, opinions: Option<Vec<Opinion>>) {
-    in_stream(turn, root_id, |stream| stream.answer(turn.direction, opinions));
-}
-
-fn follow(turn: Turn, wish: Option<Wish>) {
-    if let Some(wish) = wish {
-        vm::with(|vm| vm.turns.push(Turn { wish, ..turn }));
-    }
+    // Where this fails, the stream hangs until its client goes: nothing that was not judged goes on.
+    let _ = in_stream(turn, root_id, |stream| stream.answer(turn.direction, opinions));
 }
 
 /// Runs `f` with the stream as the context of host calls. A stream that is over has nothing left to do.
-fn in_stream(turn: &Turn, root_id: u32, f: impl FnOnce(&mut Stream) -> Option<Wish>) -> Option<Wish> {
+fn in_stream(
+    turn: &Turn,
+    root_id: u32,
+    f: impl FnOnce(&mut Stream) -> Option<Wish>,
+) -> HostResult<Option<Wish>> {
     if turn.stream.borrow().is_over() {
-        return None;
+        return Ok(None);
     }
-    host::in_context(turn.context_id, root_id, || f(&mut turn.stream.borrow_mut())).ok().flatten()
+    host::in_context(turn.context_id, root_id, || f(&mut turn.stream.borrow_mut()))
 }
 
 /// Made in the root context, where the answer comes, too.
