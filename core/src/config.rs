@@ -4,6 +4,7 @@
 use alloc::{
     format,
     string::{String, ToString},
+    vec::Vec,
 };
 use core::fmt;
 
@@ -20,6 +21,12 @@ pub struct PluginConfig {
     /// Missing: the safe built-in policy.
     pub policy: Policy,
     pub collector: Option<CollectorConfig>,
+    /// A signed bundle, as base64. Its policy goes before `policy`.
+    pub bundle: Option<String>,
+    /// Where bundles come from while the proxy runs: the collector. The newest goes before `bundle`.
+    pub bundle_source: Option<BundleSource>,
+    /// Who may sign bundles: `ed25519:` and the base64 of a key.
+    pub trust_keys: Vec<String>,
     /// What a failure of the guard itself leads to, where a profile does not say it for `detector_error`.
     pub fail: Fail,
     pub without_header_hold: WithoutHeaderHold,
@@ -70,6 +77,23 @@ pub struct CollectorConfig {
     pub timeout_ms: u32,
 }
 
+/// How the collector is asked for bundles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BundleSource {
+    pub path: String,
+    /// How often, with a tenth of it more or less by chance. One worker of a proxy asks for all.
+    pub poll_s: u32,
+    /// What this proxy is called in deployments.
+    pub instance: String,
+}
+
+impl Default for BundleSource {
+    fn default() -> Self {
+        Self { path: "/v1/bundle".into(), poll_s: 30, instance: String::new() }
+    }
+}
+
 impl fmt::Debug for CollectorConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The token stays out of every log.
@@ -117,7 +141,11 @@ impl PluginConfig {
 
     /// The policy with `fail` written into every profile that does not decide it.
     pub fn effective_policy(&self) -> Policy {
-        let mut policy = self.policy.clone();
+        self.made_effective(self.policy.clone())
+    }
+
+    /// The same with the policy of a bundle.
+    pub fn made_effective(&self, mut policy: Policy) -> Policy {
         if self.fail == Fail::Open {
             policy.profiles.entry(DEFAULT_PROFILE.into()).or_default();
             for profile in policy.profiles.values_mut() {
@@ -130,11 +158,28 @@ impl PluginConfig {
     }
 
     fn check(&self) -> Result<(), (&'static str, String)> {
-        let Some(collector) = &self.collector else { return Ok(()) };
         let within = |field, value: u32, min: u32, max: u32| match (min..=max).contains(&value) {
             true => Ok(()),
             false => Err((field, format!("is {value}, expected {min} to {max}"))),
         };
+        if (self.bundle.is_some() || self.bundle_source.is_some()) && self.trust_keys.is_empty() {
+            let reason = "is empty, expected the keys that may sign bundles";
+            return Err(("trust_keys", reason.to_string()));
+        }
+        if let Some(source) = &self.bundle_source {
+            if self.collector.is_none() {
+                return Err(("bundle_source", "needs a collector to ask".to_string()));
+            }
+            if !source.path.starts_with('/') {
+                return Err(("bundle_source.path", format!("is {:?}, expected a path", source.path)));
+            }
+            if !source.instance.bytes().all(|b| b.is_ascii_graphic()) {
+                let reason = "expected visible ASCII characters";
+                return Err(("bundle_source.instance", reason.to_string()));
+            }
+            within("bundle_source.poll_s", source.poll_s, 1, 86_400)?;
+        }
+        let Some(collector) = &self.collector else { return Ok(()) };
         if collector.cluster.is_empty() {
             return Err(("collector.cluster", "is empty, expected the name of an Envoy cluster".to_string()));
         }

@@ -47,6 +47,15 @@ pub struct Event {
     pub restored: u32,
     pub receipt: Receipts,
     pub policy: String,
+    /// The signed bundle that decided, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
+    /// Whether a candidate decided in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<Arm>,
+    /// What a candidate that only watches would have done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow>,
     pub packs: Vec<PackId>,
     /// Status that the client got, where it is known.
     pub status: Option<u16>,
@@ -67,6 +76,21 @@ pub struct Receipts {
 pub struct Latency {
     pub request: u64,
     pub response: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    Active,
+    Candidate,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shadow {
+    pub bundle: String,
+    pub verdict: Verdict,
+    pub action: Action,
+    pub score: f32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use core::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 

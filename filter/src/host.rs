@@ -179,6 +179,10 @@ pub(crate) fn callout_headers() -> HostResult<HeaderPairs> {
     .map(HeaderPairs)
 }
 
+pub(crate) fn callout_header(name: &str) -> Option<String> {
+    callout_headers().ok()?.headers().text(name).map(str::to_owned)
+}
+
 /// The body of the answer to a callout.
 pub(crate) fn callout_body(len: usize) -> HostResult<Vec<u8>> {
     buffer(Buffer::CalloutResponseBody, 0, len)
@@ -225,20 +229,30 @@ pub(crate) fn set_filter_state(name: &str, value: &str) -> HostResult<()> {
 }
 
 pub(crate) fn shared_data(key: &str) -> Option<Vec<u8>> {
-    let mut cas = 0;
-    received("get_shared_data", |data, len| {
+    shared_data_versioned(key).map(|(value, _)| value)
+}
+
+/// With the version, for [`swap_shared_data`].
+pub(crate) fn shared_data_versioned(key: &str) -> Option<(Vec<u8>, u32)> {
+    let mut version = 0;
+    let value = received("get_shared_data", |data, len| {
         // SAFETY: `key` outlives the call; the host writes to live locals.
-        unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, len, &raw mut cas) }
-    })
-    .ok()
+        unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, len, &raw mut version) }
+    });
+    Some((value.ok()?, version))
 }
 
 pub(crate) fn set_shared_data(key: &str, value: &[u8]) -> HostResult<()> {
+    swap_shared_data(key, value, None)
+}
+
+/// Only if the value is still the one of that version; `None`: whatever it is.
+pub(crate) fn swap_shared_data(key: &str, value: &[u8], version: Option<u32>) -> HostResult<()> {
     const WHATEVER_VERSION: u32 = 0;
+    let version = version.unwrap_or(WHATEVER_VERSION);
     // SAFETY: pointers and lengths describe slices that outlive the call.
-    let status = unsafe {
-        proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), WHATEVER_VERSION)
-    };
+    let status =
+        unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) };
     done("set_shared_data", status)
 }
 

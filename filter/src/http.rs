@@ -11,23 +11,32 @@ use proxy_wasm::{
 };
 use sentinel_core::{
     Action, Body, Direction, Exchange, HeaderEdit, HeaderHold, Opinion, Question, Reply, Standing, Step,
-    Time, Verdict, event::EventId,
+    Time, Verdict,
+    event::{Arm, EventId},
 };
 
 use crate::{
+    bundles::Slots,
     collector,
-    host::{self, HostError, HostResult},
+    host::{self, HeaderPairs, HostError, HostResult},
     tools::SharedTools,
+    trial::{Candidate, Mode},
     turns::{Turn, Wish},
     vm::{self, Active, Waiting},
+    watcher::Watcher,
 };
 
 pub(crate) struct HttpFilter(Rc<RefCell<Stream>>);
 
 pub(crate) struct Stream {
     context_id: u32,
+    slots: Option<Slots>,
+    /// What decides about this stream: the active bundle, or a candidate.
     active: Option<Rc<Active>>,
+    arm: Option<Arm>,
     exchange: Option<Exchange>,
+    /// What a candidate that only watches makes of it.
+    shadow: Option<Watcher>,
     request: Progress,
     response: Progress,
     /// Released bytes of a stream that have not been handed over. Only a paused body can still be changed when it ends
@@ -123,11 +132,14 @@ impl HttpContext for HttpFilter {
 }
 
 impl Stream {
-    pub(crate) const fn new(context_id: u32, active: Option<Rc<Active>>) -> Self {
+    pub(crate) const fn new(context_id: u32, slots: Option<Slots>) -> Self {
         Self {
             context_id,
-            active,
+            slots,
+            active: None,
+            arm: None,
             exchange: None,
+            shadow: None,
             request: Progress { fed: 0 },
             response: Progress { fed: 0 },
             pending: Vec::new(),
@@ -141,23 +153,26 @@ impl Stream {
     }
 
     fn request_headers(&mut self, end: bool) -> Flow {
-        let Some(active) = &self.active else {
+        let Some(slots) = self.slots.take() else {
             // No host sends traffic to a plugin that was never configured. Should one do it, nothing passes.
             host::reset(Direction::Request);
             return Flow::Pause;
         };
+        let pairs = host::header_pairs(Direction::Request);
+        let active = self.choose(slots, pairs.as_ref().ok());
         let header_hold = vm::with(|vm| vm.header_hold);
         let now = host::now();
-        let mut exchange = Exchange::new(active.engine.clone(), header_hold, active.without_header_hold, now)
+        let without_header_hold = active.settings.config.without_header_hold;
+        let mut exchange = Exchange::new(active.engine.clone(), header_hold, without_header_hold, now)
             .with_tool_memory(Box::new(SharedTools));
         if vm::with(|vm| vm.turns.can_wait()) {
             exchange = exchange.in_turns();
-            if active.collector.is_some() {
+            if active.collector().is_some() {
                 exchange = exchange.with_second_opinions();
             }
         }
         let mut steps = Vec::new();
-        match host::header_pairs(Direction::Request) {
+        match pairs {
             Ok(pairs) => {
                 let profile =
                     host::property(&["xds", "route_metadata", "filter_metadata", "sentinel", "profile"]);
@@ -165,18 +180,48 @@ impl Stream {
                 self.takes_trailers =
                     pairs.headers().values("te").any(|te| te.eq_ignore_ascii_case(b"trailers"));
                 exchange.request_headers(&pairs.headers(), profile, end, now, &mut steps);
+                self.watch(|shadow| shadow.request_headers(&pairs.headers(), profile, end, now));
             }
             Err(error) => failed(&mut exchange, Direction::Request, error, &mut steps),
         }
+        self.active = Some(active);
         self.exchange = Some(exchange);
         self.apply(Direction::Request, steps)
+    }
+
+    /// A candidate decides about its share, or watches it.
+    fn choose(&mut self, slots: Slots, pairs: Option<&HeaderPairs>) -> Rc<Active> {
+        self.arm = Some(Arm::Active);
+        let Slots { active, candidate } = slots;
+        let is_taken =
+            |candidate: &Rc<Candidate>| pairs.is_some_and(|pairs| candidate.trial.takes(&pairs.headers()));
+        let Some(candidate) = candidate.filter(is_taken) else { return active };
+        match candidate.trial.mode {
+            Mode::Canary => {
+                self.arm = Some(Arm::Candidate);
+                Rc::clone(&candidate.active)
+            }
+            Mode::Shadow => {
+                self.shadow = Some(Watcher::new(&candidate.active, host::now()));
+                active
+            }
+        }
+    }
+
+    fn watch(&mut self, feed: impl FnOnce(&mut Watcher)) {
+        if let Some(shadow) = self.shadow.as_mut() {
+            feed(shadow);
+        }
     }
 
     fn response_headers(&mut self, end: bool) -> Flow {
         let Some(exchange) = self.exchange.as_mut().filter(|_| !self.replied) else { return Flow::Continue };
         let mut steps = Vec::new();
         match host::header_pairs(Direction::Response) {
-            Ok(pairs) => exchange.response_headers(&pairs.headers(), end, host::now(), &mut steps),
+            Ok(pairs) => {
+                exchange.response_headers(&pairs.headers(), end, host::now(), &mut steps);
+                self.watch(|shadow| shadow.response_headers(&pairs.headers(), end, host::now()));
+            }
             Err(error) => failed(exchange, Direction::Response, error, &mut steps),
         }
         self.apply(Direction::Response, steps)
@@ -204,6 +249,7 @@ impl Stream {
                     Direction::Request => exchange.request_body(&chunk, end, now, &mut steps),
                     Direction::Response => exchange.response_body(&chunk, end, now, &mut steps),
                 }
+                self.watch(|shadow| shadow.body(direction, &chunk, end, now));
                 self.progress(direction).fed = size;
             }
             Err(error) => failed(exchange, direction, error, &mut steps),
@@ -226,6 +272,7 @@ impl Stream {
             Direction::Request => exchange.request_trailers(host::now(), &mut steps),
             Direction::Response => exchange.response_trailers(host::now(), &mut steps),
         }
+        self.watch(|shadow| shadow.body(direction, &[], true, host::now()));
         let has_more =
             |step: &Step| matches!(step, Step::Release(Body::Replaced(bytes)) if !bytes.is_empty());
         if self.flowing && direction == Direction::Response && steps.iter().any(has_more) {
@@ -281,7 +328,7 @@ impl Stream {
 
     /// Answers the token of the callout.
     pub(crate) fn ask(&self, question: &Question, timeout: Duration) -> HostResult<u32> {
-        let collector = self.active.as_ref().and_then(|active| active.collector.as_ref());
+        let collector = self.active.as_ref().and_then(|active| active.collector());
         let collector = collector.ok_or(HostError::NOBODY_TO_ASK)?;
         let body = serde_json::to_vec(question).unwrap_or_default();
         collector::call(
@@ -452,13 +499,17 @@ impl Stream {
     fn finish(&mut self) {
         let Some(exchange) = self.exchange.take() else { return };
         let degraded = self.active.as_ref().and_then(|active| active.degraded.as_deref());
-        let collector = self.active.as_ref().and_then(|active| active.collector.as_ref());
-        let context_id = self.context_id;
+        let collector = self.active.as_ref().and_then(|active| active.collector());
+        let bundle = self.active.as_ref().and_then(|active| active.bundle.clone());
+        let (context_id, shadow) = (self.context_id, self.shadow.take());
         vm::with(|vm| {
             vm.waiting.retain(|waiting| waiting.context_id != context_id);
             let seq = vm.next_seq();
             let mut event = exchange.finish(EventId { vm: &vm.name, seq }, host::now(), degraded);
             event.status = event.status.or_else(response_code);
+            event.arm = self.arm.filter(|_| bundle.is_some());
+            event.bundle = bundle;
+            event.shadow = shadow.map(|shadow| shadow.finish(host::now()));
             vm.metrics.exchange(&event);
             if let Some(collector) = collector
                 && let Ok(json) = serde_json::to_vec(&event)

@@ -2,19 +2,23 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `bundles.rs` | signed bundles that come while the proxy runs |
 //! | `collector.rs` | what all calls to the collector have in common |
 //! | `host.rs` | the host border: every call to the proxy, none of which can panic |
 //! | `http.rs` | one HTTP stream: feeds the exchange, applies its steps |
 //! | `root.rs` | configuration, ticks, callouts |
 //! | `turns.rs` | what is left to do for streams, a turn at a time |
+//! | `trial.rs` | who gets a candidate |
 //! | `tools.rs` | what was seen of tools, in shared data |
 //! | `vm.rs` | what all contexts of one VM share |
+//! | `watcher.rs` | a candidate that decides nothing, beside what decides |
 //! | `shipper.rs` | events waiting for the collector |
 //! | `metrics.rs` | the proxy's counters |
 //!
 //! Invariant: no callback panics. A panic would end the VM, and with it every stream of the worker.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod bundles;
 mod collector;
 mod host;
 mod http;
@@ -22,8 +26,10 @@ mod metrics;
 mod root;
 mod shipper;
 mod tools;
+mod trial;
 mod turns;
 mod vm;
+mod watcher;
 
 use proxy_wasm::types::LogLevel;
 

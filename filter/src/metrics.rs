@@ -28,6 +28,10 @@ pub(crate) struct Metrics {
     config_errors: Metric,
     host_errors: Metric,
     degraded: Metric,
+    bundle_version: Metric,
+    bundle_swaps: Metric,
+    bundles_refused: Metric,
+    bundle_polls_failed: Metric,
     buffered: Metric,
     heap: Metric,
     risk: Metric,
@@ -57,6 +61,10 @@ impl Metrics {
             config_errors: counter("config_errors_total"),
             host_errors: counter("host_errors_total"),
             degraded: define(MetricType::Gauge, "degraded"),
+            bundle_version: define(MetricType::Gauge, "bundle_version"),
+            bundle_swaps: counter("bundle_swaps_total"),
+            bundles_refused: counter("bundles_refused_total"),
+            bundle_polls_failed: counter("bundle_polls_failed_total"),
             buffered: define(MetricType::Gauge, "events_buffered"),
             heap: define(MetricType::Gauge, "vm_heap_bytes"),
             risk: define(MetricType::Histogram, "risk_scores"),
@@ -115,9 +123,21 @@ impl Metrics {
         self.buffered.record(buffered as u64);
     }
 
+    pub(crate) fn bundle_active(&self, version: u64) {
+        self.bundle_version.record(version);
+        self.bundle_swaps.add(1);
+    }
+
+    pub(crate) fn bundle_refused(&self) {
+        self.bundles_refused.add(1);
+    }
+
+    pub(crate) fn bundle_poll_failed(&self) {
+        self.bundle_polls_failed.add(1);
+    }
+
     pub(crate) fn heap(&self) {
-        const PAGE_BYTES: u64 = 65_536;
-        self.heap.record(core::arch::wasm32::memory_size(0) as u64 * PAGE_BYTES);
+        self.heap.record(crate::vm::heap_bytes());
     }
 }
 

@@ -10,10 +10,10 @@ use proxy_wasm::{
 use sentinel_core::{HeaderHold, Opinion};
 
 use crate::{
+    bundles::{Poller, Slots},
     host,
     http::{HttpFilter, Stream},
-    turns,
-    vm::{self, Active},
+    turns, vm,
 };
 
 /// How soon a request that hangs for want of a host setting is noticed.
@@ -27,14 +27,15 @@ const IDLE_PERIOD: Duration = Duration::from_secs(5);
 
 pub(crate) struct Root {
     id: u32,
-    active: Option<Rc<Active>>,
+    slots: Option<Slots>,
+    poller: Option<Poller>,
     watching: bool,
     period: Duration,
 }
 
 impl Root {
     pub(crate) const fn new(id: u32) -> Self {
-        Self { id, active: None, watching: false, period: Duration::ZERO }
+        Self { id, slots: None, poller: None, watching: false, period: Duration::ZERO }
     }
 
     /// Ticks come as often as somebody waits for them.
@@ -44,7 +45,7 @@ impl Root {
     }
 
     fn set_period(&mut self, header_hold: HeaderHold) {
-        let collector = self.active.as_ref().and_then(|active| active.collector.as_ref());
+        let collector = self.slots.as_ref().and_then(|slots| slots.active.collector());
         let flush =
             collector.map_or(IDLE_PERIOD, |collector| Duration::from_millis(collector.flush_ms.into()));
         self.watching = header_hold == HeaderHold::Unproven;
@@ -56,6 +57,33 @@ impl Root {
             self.period = period;
             host::set_tick_period(period);
         }
+    }
+
+    /// What another VM of this proxy has got.
+    fn follow_bundles(&mut self) {
+        let (Some(poller), Some(slots)) = (self.poller.as_mut(), self.slots.as_mut()) else { return };
+        let settings = Rc::clone(&slots.active.settings);
+        let has_changed = poller.follow(&settings, slots);
+        if Poller::watch_expiry(slots, host::now()) || has_changed {
+            vm::with(|vm| vm.metrics.degraded(slots.active.degraded.is_some()));
+        }
+    }
+
+    fn poll_bundles(&mut self) {
+        let (Some(poller), Some(slots)) = (self.poller.as_mut(), self.slots.as_ref()) else { return };
+        poller.poll(&slots.active.settings, host::now());
+    }
+
+    /// Whether the answer to a callout was one about bundles.
+    fn took_bundle(&mut self, token: u32, status: Option<u16>, body_bytes: usize) -> bool {
+        let (Some(poller), Some(slots)) = (self.poller.as_mut(), self.slots.as_mut()) else { return false };
+        let settings = Rc::clone(&slots.active.settings);
+        match poller.answered(token, status, body_bytes, &settings, slots) {
+            Some(true) => vm::with(|vm| vm.metrics.degraded(slots.active.degraded.is_some())),
+            Some(false) => {}
+            None => return false,
+        }
+        true
     }
 
     /// Requests whose bytes have arrived at the proxy but not here show that held headers never get a body.
@@ -92,7 +120,10 @@ impl Context for Root {
         if turns::answered(token, self.id, opinions) {
             return;
         }
-        let Some(collector) = self.active.as_ref().and_then(|active| active.collector.as_ref()) else {
+        if self.took_bundle(token, status, body) {
+            return;
+        }
+        let Some(collector) = self.slots.as_ref().and_then(|slots| slots.active.collector()) else {
             return;
         };
         vm::with(|vm| vm.shipper.answered(token, status, collector, host::now()));
@@ -112,9 +143,14 @@ impl RootContext for Root {
             vm.metrics.heap();
             (active, vm.header_hold)
         });
-        self.active = active;
+        self.poller = active
+            .as_ref()
+            .and_then(|active| active.settings.config.bundle_source.clone())
+            .map(|source| Poller::new(source, &vm::plugin_name()));
+        self.slots = active.map(|active| Slots { active, candidate: None });
+        self.follow_bundles();
         self.set_period(header_hold);
-        self.active.is_some()
+        self.slots.is_some()
     }
 
     fn on_queue_ready(&mut self, _queue: u32) {
@@ -132,7 +168,9 @@ impl RootContext for Root {
                 self.set_period(header_hold);
             }
         }
-        let collector = self.active.as_ref().and_then(|active| active.collector.as_ref());
+        self.follow_bundles();
+        self.poll_bundles();
+        let collector = self.slots.as_ref().and_then(|slots| slots.active.collector());
         vm::with(|vm| {
             vm.metrics.heap();
             let Some(collector) = collector else { return };
@@ -143,7 +181,7 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        let stream = Stream::new(context_id, self.active.clone());
+        let stream = Stream::new(context_id, self.slots.clone());
         Some(Box::new(HttpFilter::new(Rc::new(RefCell::new(stream)))))
     }
 

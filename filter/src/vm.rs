@@ -11,9 +11,11 @@ use std::{
 };
 
 use proxy_wasm::types::LogLevel;
+use sentinel_bundle::{Bundle, Newest, PublicKey, base64};
 use sentinel_core::{
     CompactModel, Engine, HeaderHold, PatternSet,
-    config::{CollectorConfig, ConfigError, PluginConfig, WithoutHeaderHold},
+    config::{CollectorConfig, PluginConfig},
+    policy::Policy,
 };
 
 use crate::{
@@ -28,14 +30,30 @@ thread_local! {
     static VM: RefCell<Vm> = RefCell::new(Vm::new());
 }
 
-/// A configuration at work. Exchanges finish on the one they began with.
+/// What a plugin was configured with.
 #[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) config: PluginConfig,
+    trusted: Vec<PublicKey>,
+}
+
+/// A configuration at work. Exchanges finish on the one they began with.
+#[derive(Clone, Debug)]
 pub(crate) struct Active {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) without_header_hold: WithoutHeaderHold,
-    pub(crate) collector: Option<CollectorConfig>,
+    pub(crate) settings: Rc<Settings>,
+    /// The bundle that this comes from, if it comes from one.
+    pub(crate) bundle: Option<String>,
+    /// When it ceases to be valid, in seconds. It stays all the same, since nothing better is there, and says so.
+    pub(crate) expires: Option<u64>,
     /// Why this is not what the operator asked for.
     pub(crate) degraded: Option<String>,
+}
+
+impl Active {
+    pub(crate) fn collector(&self) -> Option<&CollectorConfig> {
+        self.settings.config.collector.as_ref()
+    }
 }
 
 pub(crate) struct Vm {
@@ -91,8 +109,8 @@ impl Vm {
     /// `None` only if the rules of this very build do not compile.
     pub(crate) fn configure(&mut self, text: HostResult<Vec<u8>>) -> Option<Rc<Active>> {
         let plugin = plugin_key();
-        let text = text.map_err(|error| LoadError::Other(format!("could not be read: {error}")));
-        let loaded = text.as_ref().map_err(LoadError::copy).and_then(|text| self.load(text));
+        let text = text.map_err(|error| format!("could not be read: {error}"));
+        let loaded = text.as_ref().map_err(String::clone).and_then(|text| self.load(text));
         let text = text.unwrap_or_default();
         match loaded {
             Ok(active) => {
@@ -109,14 +127,14 @@ impl Vm {
             Err(error) => {
                 self.metrics.config_error();
                 host::log(LogLevel::Critical, &format!("configuration refused: {error}"));
-                self.fall_back(&plugin, &text, &error.to_string()).map(Rc::new)
+                self.fall_back(&plugin, &text, &error).map(Rc::new)
             }
         }
     }
 
     fn fall_back(&mut self, plugin: &str, text: &[u8], error: &str) -> Option<Active> {
         let (found, which) = match self.last_good.get(plugin) {
-            Some(good) => (Some(good.copy()), "the last good configuration stays"),
+            Some(good) => (Some(Active::clone(good)), "the last good configuration stays"),
             None => match host::shared_data(plugin).and_then(|text| self.load(&text).ok()) {
                 Some(good) => (Some(good), "the last good configuration stays"),
                 None => (self.load_builtin(text), "the built-in policy is used"),
@@ -127,24 +145,66 @@ impl Vm {
         found.map(|active| Active { degraded, ..active })
     }
 
-    fn load(&mut self, text: &[u8]) -> Result<Active, LoadError> {
-        let config = PluginConfig::parse(text).map_err(LoadError::Config)?;
-        let patterns = self.patterns().map_err(LoadError::Other)?;
-        let engine = Engine::new(config.effective_policy(), patterns)
-            .map_err(|e| LoadError::Other(format!("policy: {e}")))?;
-        let model = self.model().map_err(LoadError::Other)?;
-        Ok(Active {
-            engine: Arc::new(engine.with_model(model)),
-            without_header_hold: config.without_header_hold,
-            collector: config.collector,
-            degraded: None,
-        })
+    fn load(&mut self, text: &[u8]) -> Result<Active, String> {
+        let config = PluginConfig::parse(text).map_err(|error| error.to_string())?;
+        let key = |(idx, text): (usize, &String)| {
+            PublicKey::parse(text)
+                .map_err(|error| format!("plugin configuration: trust_keys[{idx}]: {error}"))
+        };
+        let trusted = config.trust_keys.iter().enumerate().map(key).collect::<Result<_, _>>()?;
+        let inline = config.bundle.as_deref().map(|text| {
+            base64::decode(text)
+                .ok_or("plugin configuration: bundle: is no base64, expected that of a bundle's file")
+        });
+        let inline = inline.transpose()?;
+        let settings = Rc::new(Settings { config, trusted });
+        match inline {
+            Some(bytes) => {
+                let now_seconds = host::now().millis() / 1_000;
+                let loaded = self.load_bundle(&settings, &bytes, now_seconds, None);
+                loaded
+                    .map(|(active, _)| active)
+                    .map_err(|error| format!("plugin configuration: bundle: {error}"))
+            }
+            None => {
+                let engine = self.engine(settings.config.effective_policy())?;
+                let waits = settings.config.bundle_source.as_ref().map(|_| NO_BUNDLE_YET.to_owned());
+                Ok(Active { engine, settings, bundle: None, expires: None, degraded: waits })
+            }
+        }
+    }
+
+    /// Opens a bundle and builds all of it, or says why not.
+    pub(crate) fn load_bundle(
+        &mut self,
+        settings: &Rc<Settings>,
+        bytes: &[u8],
+        now_seconds: u64,
+        newest: Option<Newest>,
+    ) -> Result<(Active, Newest), String> {
+        let bundle = Bundle::open(bytes, &settings.trusted, now_seconds, newest.as_ref());
+        let bundle = bundle.map_err(|error| error.to_string())?;
+        let policy: Policy = serde_json::from_slice(bundle.contents().policy())
+            .map_err(|error| format!("part policy: {error}"))?;
+        let engine = self.engine(settings.config.made_effective(policy))?;
+        let id = Some(bundle.id().to_string());
+        let expires = Some(bundle.manifest().expires);
+        let active = Active { engine, settings: Rc::clone(settings), bundle: id, expires, degraded: None };
+        Ok((active, bundle.newest()))
+    }
+
+    fn engine(&mut self, policy: Policy) -> Result<Arc<Engine>, String> {
+        let patterns = self.patterns()?;
+        let engine = Engine::new(policy, patterns).map_err(|e| format!("policy: {e}"))?;
+        Ok(Arc::new(engine.with_model(self.model()?)))
     }
 
     /// The built-in policy; events go where the refused configuration wanted them, if that part of it can be read.
     fn load_builtin(&mut self, refused: &[u8]) -> Option<Active> {
         let builtin = self.load(b"").ok()?;
-        Some(Active { collector: PluginConfig::salvage_collector(refused), ..builtin })
+        let collector = PluginConfig::salvage_collector(refused);
+        let config = PluginConfig { collector, ..PluginConfig::default() };
+        Some(Active { settings: Rc::new(Settings { config, trusted: Vec::new() }), ..builtin })
     }
 
     /// Compiled once and shared by every configuration of this VM.
@@ -168,41 +228,22 @@ impl Vm {
     }
 }
 
-impl Active {
-    fn copy(&self) -> Self {
-        Self {
-            engine: Arc::clone(&self.engine),
-            without_header_hold: self.without_header_hold,
-            collector: self.collector.clone(),
-            degraded: self.degraded.clone(),
-        }
-    }
-}
+const NO_BUNDLE_YET: &str = "no bundle has come yet, the policy of the configuration is used";
 
-enum LoadError {
-    Config(ConfigError),
-    Other(String),
-}
-
-impl LoadError {
-    fn copy(&self) -> Self {
-        Self::Other(self.to_string())
-    }
-}
-
-impl std::fmt::Display for LoadError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Other(error) => f.write_str(error),
-        }
-    }
+/// What this plugin is called, by which it finds its own in shared data.
+pub(crate) fn plugin_name() -> String {
+    let part = |name| String::from_utf8_lossy(&host::property(&[name]).unwrap_or_default()).into_owned();
+    format!("{}/{}", part("plugin_name"), part("plugin_root_id"))
 }
 
 /// Where this plugin's last good configuration is kept.
 fn plugin_key() -> String {
-    let part = |name| String::from_utf8_lossy(&host::property(&[name]).unwrap_or_default()).into_owned();
-    format!("sentinel.last_good/{}/{}", part("plugin_name"), part("plugin_root_id"))
+    format!("sentinel.last_good/{}", plugin_name())
+}
+
+pub(crate) fn heap_bytes() -> u64 {
+    const PAGE_BYTES: u64 = 65_536;
+    core::arch::wasm32::memory_size(0) as u64 * PAGE_BYTES
 }
 
 /// A name that no other VM has: the random state of the standard library is seeded by the host.
