@@ -12,6 +12,7 @@
 //! | `tools.rs` | what was seen of tools, in shared data |
 //! | `vm.rs` | what all contexts of one VM share |
 //! | `watcher.rs` | a candidate that decides nothing, beside what decides |
+//! | `parts.rs` | packs and models of bundles |
 //! | `shipper.rs` | events waiting for the collector |
 //! | `metrics.rs` | the proxy's counters |
 //!
@@ -23,6 +24,7 @@ mod collector;
 mod host;
 mod http;
 mod metrics;
+mod parts;
 mod root;
 mod shipper;
 mod tools;

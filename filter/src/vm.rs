@@ -22,6 +22,7 @@ use crate::{
     host::{self, HostResult},
     http::Stream,
     metrics::Metrics,
+    parts::Parts,
     shipper::Shipper,
     turns::Turns,
 };
@@ -65,6 +66,8 @@ pub(crate) struct Vm {
     pub(crate) header_hold: HeaderHold,
     /// Requests whose headers are held and whose body has not come, while nobody knows yet whether it will.
     pub(crate) waiting: Vec<Waiting>,
+    /// Those of bundles.
+    parts: Parts,
     patterns: Option<Arc<PatternSet>>,
     model: Option<Arc<CompactModel>>,
     /// By plugin: several plugins may share one VM.
@@ -93,6 +96,7 @@ impl Vm {
             turns: Turns::new(),
             header_hold: HeaderHold::Unproven,
             waiting: Vec::new(),
+            parts: Parts::default(),
             patterns: None,
             model: None,
             last_good: BTreeMap::new(),
@@ -186,7 +190,18 @@ impl Vm {
         let bundle = bundle.map_err(|error| error.to_string())?;
         let policy: Policy = serde_json::from_slice(bundle.contents().policy())
             .map_err(|error| format!("part policy: {error}"))?;
-        let engine = self.engine(settings.config.made_effective(policy))?;
+        let patterns = match bundle.contents().packs() {
+            Some(part) => self.parts.packs(part)?,
+            None => self.patterns()?,
+        };
+        let model = match bundle.contents().model() {
+            Some(part) => self.parts.model(part)?,
+            None => self.model()?,
+        };
+        let policy = settings.config.made_effective(policy);
+        let engine = Engine::new(policy, patterns).map_err(|e| format!("part policy: {e}"))?;
+        let engine = Arc::new(engine.with_model(model));
+        self.parts.forget_unused();
         let id = Some(bundle.id().to_string());
         let expires = Some(bundle.manifest().expires);
         let active = Active { engine, settings: Rc::clone(settings), bundle: id, expires, degraded: None };

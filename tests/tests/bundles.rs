@@ -244,6 +244,46 @@ fn a_bundle_that_expires_stays_and_says_so() {
     assert_eq!(proxy.metric("sentinel.degraded"), 1);
 }
 
+#[test]
+fn packs_and_a_model_of_a_bundle_take_the_place_of_those_that_are_built_in() {
+    let packs = json!([{
+        "schema": "sentinel.pack/1", "name": "only", "version": 1, "contexts": [],
+        "rules": [],
+    }]);
+    let policy = json!({}).to_string();
+    let with = |version, parts: Vec<(&str, Kind, &[u8])>| {
+        let (not_before, expires) = (NOW - DAY, NOW + DAY);
+        let draft = Draft { name: "test", version, not_before, expires, parts, evaluation: None };
+        draft.seal(&[key(1)]).unwrap()
+    };
+    let packs = packs.to_string();
+    let mut proxy = start(&polling());
+    let model = sentinel_model::BUILTIN_MODEL;
+    let whole = with(
+        1,
+        vec![
+            ("policy", Kind::Policy, policy.as_bytes()),
+            ("model", Kind::Model, model),
+            ("packs", Kind::Packs, packs.as_bytes()),
+        ],
+    );
+    hand_out(&mut proxy, "\"a\"", &whole);
+    attack(&mut proxy);
+    let seen = event(&mut proxy);
+    assert_eq!(seen.bundle, Some(id(&whole)), "{:?}", proxy.logs());
+    let is_pattern = |rule: &str| !rule.ends_with("/model");
+    assert!(!seen.findings.iter().any(|finding| is_pattern(&finding.rule)), "{:?}", seen.findings);
+
+    let wrong = with(
+        2,
+        vec![("policy", Kind::Policy, policy.as_bytes()), ("model", Kind::Model, &model[..model.len() / 2])],
+    );
+    hand_out(&mut proxy, "\"b\"", &wrong);
+    attack(&mut proxy);
+    assert_eq!(event(&mut proxy).bundle, Some(id(&whole)));
+    assert!(proxy.logs().iter().any(|line| line.text.contains("part model")));
+}
+
 fn hand_out_trial(proxy: &mut Proxy, line: &str, active: &[u8], candidate: &[u8]) {
     let call = poll(proxy);
     proxy.answer_callout(call.token, answer(line, Some(line), active)).unwrap();
