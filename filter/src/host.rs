@@ -45,9 +45,6 @@ unsafe extern "C" {
         cas: *mut u32,
     ) -> u32;
     fn proxy_set_shared_data(key: *const u8, key_len: usize, data: *const u8, len: usize, cas: u32) -> u32;
-    fn proxy_register_shared_queue(name: *const u8, len: usize, id: *mut u32) -> u32;
-    fn proxy_enqueue_shared_queue(id: u32, data: *const u8, len: usize) -> u32;
-    fn proxy_dequeue_shared_queue(id: u32, data: *mut *mut u8, len: *mut usize) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_send_local_response(
@@ -134,10 +131,11 @@ pub(crate) fn now() -> Time {
     Time(nanos)
 }
 
-pub(crate) fn set_tick_period(period: Duration) {
+/// Of the root context that this one belongs to.
+pub(crate) fn set_tick_period(period: Duration) -> HostResult<()> {
     let millis = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
     // SAFETY: plain numbers.
-    let _ = unsafe { proxy_set_tick_period_milliseconds(millis) };
+    done("set_tick_period_milliseconds", unsafe { proxy_set_tick_period_milliseconds(millis) })
 }
 
 pub(crate) fn plugin_configuration() -> HostResult<Vec<u8>> {
@@ -254,28 +252,6 @@ pub(crate) fn swap_shared_data(key: &str, value: &[u8], version: Option<u32>) ->
     let status =
         unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) };
     done("set_shared_data", status)
-}
-
-/// A queue whose items make the host call the context that registered it last.
-pub(crate) fn register_queue(name: &str) -> HostResult<u32> {
-    let mut id = 0;
-    // SAFETY: `name` outlives the call; the host writes four bytes to a live local.
-    let status = unsafe { proxy_register_shared_queue(name.as_ptr(), name.len(), &raw mut id) };
-    done("register_shared_queue", status).map(|()| id)
-}
-
-pub(crate) fn enqueue(queue: u32) -> HostResult<()> {
-    const ITEM: &[u8] = b"1";
-    // SAFETY: pointer and length describe a constant.
-    done("enqueue_shared_queue", unsafe { proxy_enqueue_shared_queue(queue, ITEM.as_ptr(), ITEM.len()) })
-}
-
-/// Takes an item out. What it says does not matter, nor does an empty queue.
-pub(crate) fn dequeue(queue: u32) {
-    let _ = received("dequeue_shared_queue", |data, len| {
-        // SAFETY: the host writes a pointer and a length to live locals.
-        unsafe { proxy_dequeue_shared_queue(queue, data, len) }
-    });
 }
 
 /// Lets a paused direction go on, from outside of its own callbacks.

@@ -7,7 +7,7 @@ use proxy_wasm::{
     traits::{Context, HttpContext, RootContext},
     types::{ContextType, LogLevel},
 };
-use sentinel_core::{HeaderHold, Opinion};
+use sentinel_core::{HeaderHold, Opinion, Time};
 
 use crate::{
     bundles::{Poller, Slots},
@@ -18,8 +18,6 @@ use crate::{
 
 /// How soon a request that hangs for want of a host setting is noticed.
 const WATCH_PERIOD: Duration = Duration::from_millis(100);
-/// How soon a question that its host has lost counts as unanswered.
-const QUESTION_PERIOD: Duration = Duration::from_millis(50);
 /// No answer to a question is longer.
 const OPINION_BYTES_MAX: usize = 64 * 1024;
 /// Ticks of a proxy without a collector.
@@ -31,11 +29,25 @@ pub(crate) struct Root {
     poller: Option<Poller>,
     watching: bool,
     period: Duration,
+    /// Not before, where ticks come for the sake of streams.
+    housekeeping_at: Time,
 }
 
 impl Root {
     pub(crate) const fn new(id: u32) -> Self {
-        Self { id, slots: None, poller: None, watching: false, period: Duration::ZERO }
+        Self {
+            id,
+            slots: None,
+            poller: None,
+            watching: false,
+            period: Duration::ZERO,
+            housekeeping_at: Time(0),
+        }
+    }
+
+    fn flush_period(&self) -> Duration {
+        let collector = self.slots.as_ref().and_then(|slots| slots.active.collector());
+        collector.map_or(IDLE_PERIOD, |collector| Duration::from_millis(collector.flush_ms.into()))
     }
 
     /// Ticks come as often as somebody waits for them.
@@ -45,17 +57,20 @@ impl Root {
     }
 
     fn set_period(&mut self, header_hold: HeaderHold) {
-        let collector = self.slots.as_ref().and_then(|slots| slots.active.collector());
-        let flush =
-            collector.map_or(IDLE_PERIOD, |collector| Duration::from_millis(collector.flush_ms.into()));
+        let flush = self.flush_period();
         self.watching = header_hold == HeaderHold::Unproven;
         let mut period = if self.watching { flush.min(WATCH_PERIOD) } else { flush };
-        if turns::has_questions() {
-            period = period.min(QUESTION_PERIOD);
+        if let Some(wanted) = vm::with(|vm| vm.turns.period()) {
+            period = period.min(wanted);
+        }
+        let is_soon = period <= turns::TURN_PERIOD;
+        if vm::with(|vm| vm.turns.was_soon(is_soon)) {
+            self.period = turns::TURN_PERIOD;
         }
         if period != self.period {
             self.period = period;
-            host::set_tick_period(period);
+            let works = host::set_tick_period(period).is_ok();
+            vm::with(|vm| vm.turns.timer_works(works));
         }
     }
 
@@ -138,7 +153,6 @@ impl RootContext for Root {
         let text = if size == 0 { Ok(Vec::new()) } else { host::plugin_configuration() };
         let (active, header_hold) = vm::with(|vm| {
             let active = vm.configure(text);
-            vm.turns.register(&vm.name);
             vm.metrics.degraded(active.as_ref().is_none_or(|active| active.degraded.is_some()));
             vm.metrics.heap();
             (active, vm.header_hold)
@@ -149,18 +163,20 @@ impl RootContext for Root {
             .map(|source| Poller::new(source, &vm::plugin_name()));
         self.slots = active.map(|active| Slots { active, candidate: None });
         self.follow_bundles();
+        self.housekeeping_at = after(host::now(), self.flush_period());
         self.set_period(header_hold);
         self.slots.is_some()
     }
 
-    fn on_queue_ready(&mut self, _queue: u32) {
-        turns::run_next(self.id);
-        self.keep_period();
-    }
-
     fn on_tick(&mut self) {
+        let is_for_streams = vm::with(|vm| vm.turns.is_soon());
         turns::tick(self.id);
         self.keep_period();
+        let now = host::now();
+        if is_for_streams && now < self.housekeeping_at {
+            return;
+        }
+        self.housekeeping_at = after(now, self.flush_period());
         if self.watching {
             self.find_missing_hold();
             let header_hold = vm::with(|vm| vm.header_hold);
@@ -188,6 +204,10 @@ impl RootContext for Root {
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
+}
+
+fn after(now: Time, wait: Duration) -> Time {
+    Time(now.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
 }
 
 const MISSING_HOLD: &str = "this proxy does not hold request headers: set allow_on_headers_stop_iteration: true in the \

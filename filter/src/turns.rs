@@ -1,8 +1,8 @@
 //! What is left to do for streams whose bodies are still being judged: a turn at a time, with the proxy's other connections
 //! in between, and one stream at a time however many wait.
 //!
-//! A shared queue of this VM's own is how it asks the proxy to be called again: what is put into it comes back as soon
-//! as the proxy has seen to its other events. Nobody waits for a timer.
+//! The shortest timer is how it asks the proxy to be called again. A shared queue would come back sooner, but Envoy
+//! empties it before it looks at its sockets again, so that nobody else would have had a turn.
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 
@@ -16,15 +16,20 @@ use crate::{
 
 /// A callout may be lost by its host without an answer; past its deadline and this, nobody waits for it any more.
 const ANSWER_GRACE: Duration = Duration::from_millis(20);
+/// How soon a question that its host has lost counts as unanswered.
+const QUESTION_PERIOD: Duration = Duration::from_millis(50);
 
 pub(crate) struct Turns {
-    /// `None` on hosts that cannot call back; there everything is done at once.
-    queue: Option<u32>,
+    /// False on hosts that do not call back; there everything is done at once.
+    has_timer: bool,
     waiting: VecDeque<Turn>,
-    /// The host is going to call.
-    is_called: bool,
+    /// The timer is set to [`TURN_PERIOD`].
+    is_soon: bool,
     asked: Vec<Asked>,
 }
+
+/// From one turn to the next.
+pub(crate) const TURN_PERIOD: Duration = Duration::from_millis(1);
 
 pub(crate) struct Turn {
     pub(crate) context_id: u32,
@@ -49,36 +54,42 @@ struct Asked {
 
 impl Turns {
     pub(crate) const fn new() -> Self {
-        Self { queue: None, waiting: VecDeque::new(), is_called: false, asked: Vec::new() }
+        Self { has_timer: false, waiting: VecDeque::new(), is_soon: false, asked: Vec::new() }
     }
 
-    /// Called by each root context: the host calls the one that asked last.
-    pub(crate) fn register(&mut self, vm_name: &str) {
-        self.queue = host::register_queue(&format!("sentinel.turns/{vm_name}")).ok();
+    pub(crate) const fn timer_works(&mut self, works: bool) {
+        self.has_timer = works;
     }
 
     pub(crate) const fn can_wait(&self) -> bool {
-        self.queue.is_some()
+        self.has_timer
     }
 
     pub(crate) fn push(&mut self, turn: Turn) {
         self.waiting.push_back(turn);
-        self.call();
-    }
-
-    fn call(&mut self) {
-        if let Some(queue) = self.queue.filter(|_| !self.is_called && !self.waiting.is_empty()) {
-            // A host that fails here is asked again by the next tick.
-            self.is_called = host::enqueue(queue).is_ok();
+        if !self.is_soon {
+            // Where this fails, the next tick comes all the same, only later.
+            self.is_soon = host::set_tick_period(TURN_PERIOD).is_ok();
         }
     }
 
-    fn next(&mut self) -> Option<Turn> {
-        if let Some(queue) = self.queue {
-            host::dequeue(queue);
+    /// How soon the next tick is wanted, if anybody waits for it.
+    pub(crate) fn period(&self) -> Option<Duration> {
+        match (self.waiting.is_empty(), self.asked.is_empty()) {
+            (false, _) => Some(TURN_PERIOD),
+            (true, false) => Some(QUESTION_PERIOD),
+            (true, true) => None,
         }
-        self.is_called = false;
-        self.waiting.pop_front()
+    }
+
+    /// Whether the timer is set for the sake of streams.
+    pub(crate) const fn is_soon(&self) -> bool {
+        self.is_soon
+    }
+
+    /// The same; whoever asks is about to set it anew.
+    pub(crate) fn was_soon(&mut self, is_soon: bool) -> bool {
+        std::mem::replace(&mut self.is_soon, is_soon)
     }
 
     fn answered(&mut self, token: u32) -> Option<Turn> {
@@ -92,22 +103,14 @@ impl Turns {
     }
 }
 
-/// The host has called: one stream has its turn.
-pub(crate) fn run_next(root_id: u32) {
-    let turn = vm::with(|vm| vm.turns.next());
-    if turn.is_none_or(|turn| run(turn, root_id).is_ok()) {
-        vm::with(|vm| vm.turns.call());
-    }
-}
-
-/// What the host should have called for long ago, and questions that nobody answered.
+/// One stream has its turn; and questions that nobody answered are given up.
 pub(crate) fn tick(root_id: u32) {
     let now = host::now();
     while let Some(turn) = vm::with(|vm| vm.turns.overdue(now)) {
         answer(&turn, root_id, None);
     }
-    if vm::with(|vm| vm.turns.waiting.len()) > 0 {
-        run_next(root_id);
+    if let Some(turn) = vm::with(|vm| vm.turns.waiting.pop_front()) {
+        run(turn, root_id);
     }
 }
 
@@ -118,23 +121,19 @@ pub(crate) fn answered(token: u32, root_id: u32, opinions: impl FnOnce() -> Opti
     true
 }
 
-/// An error: the host did not let us choose the stream. It stays in the list for the next tick.
-fn run(turn: Turn, root_id: u32) -> HostResult<()> {
+fn run(turn: Turn, root_id: u32) {
     match &turn.wish {
         Wish::GoOn => match in_stream(&turn, root_id, |stream| stream.go_on(turn.direction)) {
             Ok(Some(wish)) => vm::with(|vm| vm.turns.push(Turn { wish, ..turn })),
             Ok(None) => {}
-            Err(error) => {
-                vm::with(|vm| vm.turns.waiting.push_back(turn));
-                return Err(error);
-            }
+            // The next tick tries again.
+            Err(_) => vm::with(|vm| vm.turns.waiting.push_back(turn)),
         },
         Wish::Ask(question) => match ask(&turn, question) {
             Ok((token, deadline)) => vm::with(|vm| vm.turns.asked.push(Asked { token, deadline, turn })),
             Err(_) => answer(&turn, root_id, None),
         },
     }
-    Ok(())
 }
 
 fn answer(turn: &Turn, root_id: u32, opinions: Option<Vec<Opinion>>) {
@@ -160,9 +159,4 @@ fn ask(turn: &Turn, question: &Question) -> HostResult<(u32, Time)> {
     let token = turn.stream.borrow().ask(question, timeout)?;
     let nanos = u64::try_from((timeout + ANSWER_GRACE).as_nanos()).unwrap_or(u64::MAX);
     Ok((token, Time(host::now().0.saturating_add(nanos))))
-}
-
-/// Whether somebody waits for an answer, so that ticks have to come often.
-pub(crate) fn has_questions() -> bool {
-    vm::with(|vm| !vm.turns.asked.is_empty())
 }

@@ -8,6 +8,7 @@ mod first_token;
 mod judge_speed;
 mod matchers;
 mod model_speed;
+mod neighbours;
 mod probe;
 
 use anyhow::Result;
@@ -53,6 +54,15 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 3)]
         passes: usize,
     },
+    /// Latencies of short requests beside others that the second stage of the model reads, in one worker of an Envoy.
+    Neighbours {
+        /// Rounds; every round measures each variant once.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Seconds per measurement.
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+    },
     /// How late the events of a stream come through a real Envoy, without a filter and with Sentinel.
     Ttft {
         /// Rounds; every round has each variant's stream once.
@@ -75,6 +85,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Judge { passes } => judge_speed::run(*passes),
         Command::Matchers { passes } => matchers::run(*passes),
         Command::Model { passes } => model_speed::run(*passes),
+        Command::Neighbours { rounds, seconds } => neighbours::run(*rounds, *seconds),
         Command::Ttft { rounds, events, interval } => first_token::run(*rounds, *events, *interval),
     }
 }

@@ -119,9 +119,6 @@ impl Exchange<'_> {
     /// All input is in and the filter still holds it: answer its callouts and let time pass, within a bound.
     fn wait(&mut self, flow: &mut Flow) -> Result<Step> {
         for _ in 0..TICKS_MAX {
-            if let Some(step) = self.answer_queues(flow)? {
-                return Ok(step);
-            }
             for callout in self.vm.state().callouts.pending.values().cloned().collect::<Vec<_>>() {
                 let reply = self.callouts.as_mut().and_then(|answer| answer(&callout));
                 if let Some(reply) = reply {
@@ -141,22 +138,6 @@ impl Exchange<'_> {
             }
         }
         Ok(Step::Go)
-    }
-
-    /// Calls for what the filter has put into its queues, until it puts nothing in any more, or does something about the
-    /// body that it holds.
-    fn answer_queues(&mut self, flow: &mut Flow) -> Result<Option<Step>> {
-        for _ in 0..QUEUE_EVENTS_MAX {
-            if self.vm.state().queues.ready.is_empty() {
-                break;
-            }
-            self.vm.drain_queue_events()?;
-            let step = flow.after(self.vm)?;
-            if step != Step::Go || flow.arrived() {
-                return Ok(Some(step));
-            }
-        }
-        Ok(None)
     }
 
     /// One tick, or the time until a callout runs out; false where nothing will ever happen.
@@ -240,8 +221,6 @@ impl Exchange<'_> {
     }
 }
 
-/// A filter that puts more into its queues while it holds a body has lost its way.
-const QUEUE_EVENTS_MAX: usize = 10_000;
 /// How many ticks a held exchange waits before it counts as hung.
 const TICKS_MAX: usize = 100;
 
