@@ -26,18 +26,22 @@ pub(crate) fn model(path: Option<&Path>) -> Result<Arc<CompactModel>, Fault> {
 /// A policy that types and engine accept, or the built-in one.
 pub(crate) fn engine(policy: Option<&Path>) -> Result<Engine, Fault> {
     let patterns = builtin_patterns()?;
-    let Some(path) = policy else {
-        let engine = Engine::new(Policy::default(), patterns)
-            .map_err(|e| Fault::Internal(format!("built-in policy: {e}")))?;
-        return Ok(engine.with_model(model(None)?));
+    let engine = match policy {
+        Some(path) => engine_with(path, patterns)?,
+        None => Engine::new(Policy::default(), patterns)
+            .map_err(|e| Fault::Internal(format!("built-in policy: {e}")))?,
     };
+    Ok(engine.with_model(model(None)?))
+}
+
+/// A policy that types and an engine with these rules accept.
+pub(crate) fn engine_with(path: &Path, patterns: Arc<PatternSet>) -> Result<Engine, Fault> {
     let text = read_text(path)?;
     let document = parse::<Policy>(path, &text)?;
-    let engine = Engine::new(document, patterns).map_err(|error| {
+    Engine::new(document, patterns).map_err(|error| {
         let line = line_of(&text, &error.field).map(|line| format!(":{line}")).unwrap_or_default();
         Fault::Input(format!("{}{line}: {error}", path.display()))
-    })?;
-    Ok(engine.with_model(model(None)?))
+    })
 }
 
 /// A plugin configuration, as it stands in a proxy's configuration.

@@ -34,6 +34,9 @@ enum Command {
     Eval(command::eval::Args),
     /// Teach the model with texts of one's own.
     Train(command::train::Args),
+    /// Build, sign, check and roll out bundles.
+    #[command(subcommand)]
+    Bundle(command::bundle::Command),
     /// Check and explain policies.
     #[command(subcommand)]
     Policy(command::policy::Command),
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Scan(args) => command::scan::run(&args),
         Command::Eval(args) => command::eval::run(&args),
         Command::Train(args) => command::train::run(&args),
+        Command::Bundle(command) => command::bundle::run(&command),
         Command::Policy(command) => command::policy::run(&command),
         Command::Rules(command) => command::rules::run(&command),
         Command::Version => command::version::run(),

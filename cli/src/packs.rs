@@ -45,11 +45,15 @@ fn read(folder: &Path) -> Result<Vec<PackSource>, Fault> {
         .collect()
 }
 
+/// The artefact that a folder of packs comes to.
+pub(crate) fn artefact(folder: &Path) -> Result<Vec<Pack>, Fault> {
+    Ok(read(folder)?.into_iter().map(PackSource::into_artefact).collect())
+}
+
 /// The rules of a folder, or those that are built in, ready to use.
 pub(crate) fn patterns(folder: Option<&Path>) -> Result<Arc<PatternSet>, Fault> {
     let Some(folder) = folder else { return document::builtin_patterns() };
-    let packs: Vec<Pack> = read(folder)?.into_iter().map(PackSource::into_artefact).collect();
-    let compiled = PatternSet::compile(&packs);
+    let compiled = PatternSet::compile(&artefact(folder)?);
     compiled.map(Arc::new).map_err(|e| Fault::Input(format!("{}: {e}", folder.display())))
 }
 

@@ -1,6 +1,7 @@
 //! What each target does with the bytes of the fuzzer.
 
 pub mod artifact;
+pub mod bundle;
 pub mod decode;
 pub mod exchange;
 pub mod form;

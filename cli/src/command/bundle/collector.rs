@@ -1,0 +1,103 @@
+//! The collector as the commands speak to it: one call, one answer in JSON, or a sentence that says who must act.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde_json::Value;
+use ureq::{Agent, Body, RequestBuilder, http::Response, typestate::WithBody};
+
+use super::at;
+use crate::{
+    document,
+    report::{Fault, Report},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where the collector listens, such as http://127.0.0.1:8088.
+    #[arg(long, value_name = "URL", env = "SENTINEL_COLLECTOR")]
+    collector: String,
+    /// A file with the token to send.
+    #[arg(long, value_name = "FILE")]
+    token_file: PathBuf,
+}
+
+pub(super) struct Collector {
+    agent: Agent,
+    url: String,
+    token: String,
+}
+
+/// A bundle of 16 MiB over a slow line takes its time; a collector that is not there does not.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+impl Collector {
+    pub(super) fn new(args: &Args) -> Result<Self, Fault> {
+        let url = args.collector.trim_end_matches('/');
+        if !url.starts_with("http://") {
+            return Err(Fault::Input(format!(
+                "{url}: expected http://HOST:PORT; this command has no TLS of its own, so speak to the collector on its \
+                 own network or through a tunnel"
+            )));
+        }
+        let token = document::read_text(&args.token_file)?.trim().to_owned();
+        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(at(&args.token_file, &"expected one token of visible ASCII characters"));
+        }
+        // A proxy of the environment has no business with the token; an address that moved is for a person to see.
+        let config = Agent::config_builder()
+            .timeout_global(Some(TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None);
+        Ok(Self { agent: config.build().into(), url: url.to_owned(), token })
+    }
+
+    pub(super) fn get(&self, path: &str) -> Result<Value, Fault> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        self.answer(path, request.header("authorization", format!("Bearer {}", self.token)).call())
+    }
+
+    pub(super) fn post_json(&self, path: &str, body: &Value) -> Result<Value, Fault> {
+        let request = self.post(path).content_type("application/json");
+        self.answer(path, request.send(body.to_string()))
+    }
+
+    pub(super) fn post_bytes(&self, path: &str, body: &[u8]) -> Result<Value, Fault> {
+        let request = self.post(path).content_type("application/octet-stream");
+        self.answer(path, request.send(body))
+    }
+
+    fn post(&self, path: &str) -> RequestBuilder<WithBody> {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        request.header("authorization", format!("Bearer {}", self.token))
+    }
+
+    fn answer(&self, path: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Value, Fault> {
+        let place = format!("{}{path}", self.url);
+        let mut answer = answer.map_err(|error| match error {
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => Fault::Input(format!("{place}: {error}")),
+            _ => Fault::Internal(format!("{place}: the collector cannot be reached: {error}")),
+        })?;
+        let status = answer.status();
+        let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+        let text = text.map_err(|e| Fault::Internal(format!("{place}: the answer was cut: {e}")))?;
+        let json: Option<Value> = serde_json::from_str(&text).ok();
+        if status.is_success() {
+            let what = "the answer is no JSON; does the address lead to a collector?";
+            return json.ok_or_else(|| Fault::Internal(format!("{place}: {what}")));
+        }
+        let message = json.as_ref().and_then(|json| json.pointer("/error/message")).and_then(Value::as_str);
+        let why = message.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given"));
+        let fault = format!("{place}: the collector refuses with {}: {why}", status.as_u16());
+        // What is wrong with the question is for the one who asks.
+        Err(if status.is_client_error() { Fault::Input(fault) } else { Fault::Internal(fault) })
+    }
+}
+
+/// What the collector says, with a sentence for people.
+pub(super) fn report(text: String, json: Value) -> Report {
+    Report { text, json, code: 0 }
+}
