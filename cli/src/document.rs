@@ -18,8 +18,7 @@ pub(crate) fn model(path: Option<&Path>) -> Result<Arc<CompactModel>, Fault> {
         return Ok(Arc::new(model));
     };
     let bytes = fs::read(path).map_err(|e| Fault::Input(format!("{}: {e}", path.display())))?;
-    // Read once, and needed until the command ends.
-    let model = CompactModel::open(Vec::leak(bytes));
+    let model = CompactModel::open_shared(bytes.into());
     model.map(Arc::new).map_err(|e| Fault::Input(format!("{}: {e}", path.display())))
 }
 

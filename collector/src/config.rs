@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::lease::RedisUrl;
+
 /// [`Config::new`] has the defaults; every field may be set afterwards and is checked when the collector binds.
 #[derive(Clone)]
 pub struct Config {
@@ -16,6 +18,18 @@ pub struct Config {
     pub tokens: Vec<String>,
     /// Bearer tokens that may read. While empty, `tokens` may.
     pub reader_tokens: Vec<String>,
+    /// Bearer tokens that may change what filters are given; without one nobody may. They may read, too.
+    pub admin_tokens: Vec<String>,
+    /// Public keys (`ed25519:` and base64) of which one has to have signed a bundle. While empty, only its form is
+    /// checked; filters check signatures in any case.
+    pub trust_keys: Vec<String>,
+    /// Where shared limits are counted; `None` counts in this collector's memory.
+    pub redis: Option<String>,
+    pub redis_away: RedisAway,
+    /// How long a filter that asks for leases waits for Redis.
+    pub redis_wait: Duration,
+    /// How often a running deployment is judged.
+    pub judge_every: Duration,
     pub metrics_access: MetricsAccess,
     /// Batches taken in at the same time; one more is answered 429. Each may hold a body of 4 MiB.
     pub ingest_in_flight_max: usize,
@@ -33,6 +47,21 @@ pub enum MetricsAccess {
     Anyone,
 }
 
+/// What is granted of shared limits while Redis is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedisAway {
+    /// Each collector grants this part of a limit, 1 to 100 per cent, from its own memory.
+    Local { percent: u8 },
+    /// Nothing.
+    Refuse,
+}
+
+impl Default for RedisAway {
+    fn default() -> Self {
+        Self::Local { percent: 100 }
+    }
+}
+
 impl Config {
     pub fn new(listen: SocketAddr, database: impl Into<PathBuf>, tokens: Vec<String>) -> Self {
         Self {
@@ -40,6 +69,12 @@ impl Config {
             database: database.into(),
             tokens,
             reader_tokens: Vec::new(),
+            admin_tokens: Vec::new(),
+            trust_keys: Vec::new(),
+            redis: None,
+            redis_away: RedisAway::default(),
+            redis_wait: crate::lease::REDIS_WAIT,
+            judge_every: Duration::from_secs(1),
             metrics_access: MetricsAccess::default(),
             ingest_in_flight_max: 64,
             drain_max: Duration::from_secs(10),
@@ -54,6 +89,31 @@ impl Config {
             for (idx, token) in tokens.iter().enumerate() {
                 check_token(token).map_err(|reason| format!("{field}[{idx}] {reason}"))?;
             }
+        }
+        for (idx, token) in self.admin_tokens.iter().enumerate() {
+            check_token(token).map_err(|reason| format!("admin_tokens[{idx}] {reason}"))?;
+            // A part of its hash stands in the history, so there must be enough of it left to guess.
+            if token.len() < ADMIN_TOKEN_CHARS_MIN {
+                let found = token.len();
+                return Err(format!(
+                    "admin_tokens[{idx}] has {found} characters, expected at least {ADMIN_TOKEN_CHARS_MIN}"
+                ));
+            }
+            if self.tokens.contains(token) || self.reader_tokens.contains(token) {
+                return Err(format!("admin_tokens[{idx}] is a token of filters or readers, too"));
+            }
+        }
+        crate::domain::TrustKeys::parse(&self.trust_keys)?;
+        if let Some(url) = &self.redis {
+            RedisUrl::parse(url).map_err(|reason| format!("redis {reason}"))?;
+        }
+        if let RedisAway::Local { percent } = self.redis_away
+            && !(1..=100).contains(&percent)
+        {
+            return Err(format!("redis_away is local with {percent} per cent, allowed are 1 to 100"));
+        }
+        if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.judge_every) {
+            return Err("judge_every is not from 10 ms to 60 s".to_owned());
         }
         if !(1..=INGEST_IN_FLIGHT_MAX).contains(&self.ingest_in_flight_max) {
             let found = self.ingest_in_flight_max;
@@ -71,6 +131,13 @@ impl fmt::Debug for Config {
             .field("database", &self.database)
             .field("n_tokens", &self.tokens.len())
             .field("n_reader_tokens", &self.reader_tokens.len())
+            .field("n_admin_tokens", &self.admin_tokens.len())
+            .field("trust_keys", &self.trust_keys)
+            // The address may have a password in it.
+            .field("redis", &self.redis.as_deref().map(RedisUrl::parse))
+            .field("redis_away", &self.redis_away)
+            .field("redis_wait", &self.redis_wait)
+            .field("judge_every", &self.judge_every)
             .field("metrics_access", &self.metrics_access)
             .field("ingest_in_flight_max", &self.ingest_in_flight_max)
             .field("drain_max", &self.drain_max)
@@ -92,6 +159,7 @@ fn check_token(token: &str) -> Result<(), String> {
 }
 
 const TOKEN_CHARS_MIN: usize = 8;
+const ADMIN_TOKEN_CHARS_MIN: usize = 16;
 /// 4 GiB of bodies.
 const INGEST_IN_FLIGHT_MAX: usize = 1_024;
 
@@ -113,5 +181,28 @@ mod tests {
         );
         assert!(config(&["with a space"]).check().unwrap_err().contains("not visible ASCII"));
         assert!(!format!("{:?}", config(&["secret-token"])).contains("secret"));
+    }
+
+    #[test]
+    fn an_admin_token_is_longer_and_nobody_elses() {
+        let with =
+            |token: &str| Config { admin_tokens: vec![token.to_owned()], ..config(&["filters-long-token"]) };
+        assert!(with("an-admin-token-of-length").check().is_ok());
+        assert!(with("short-token").check().unwrap_err().contains("admin_tokens[0] has 11 characters"));
+        assert!(with("filters-long-token").check().unwrap_err().contains("filters or readers"));
+        assert!(!format!("{:?}", with("secret-token-of-admin")).contains("secret"));
+    }
+
+    #[test]
+    fn what_is_asked_of_redis_and_of_bundles_is_checked_and_no_password_printed() {
+        let with = |url: &str| Config { redis: Some(url.to_owned()), ..config(&["long-enough"]) };
+        assert!(with("redis://:secret@cache").check().is_ok());
+        assert!(!format!("{:?}", with("redis://:secret@cache")).contains("secret"));
+        assert!(with("cache").check().unwrap_err().contains("redis does not begin"));
+        let away = RedisAway::Local { percent: 0 };
+        assert!(Config { redis_away: away, ..config(&["long-enough"]) }.check().is_err());
+        let keys = vec!["ed25519:AAAA".to_owned()];
+        let reason = Config { trust_keys: keys, ..config(&["long-enough"]) }.check().unwrap_err();
+        assert!(reason.contains("trust_keys[0]"), "{reason}");
     }
 }

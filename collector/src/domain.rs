@@ -1,9 +1,25 @@
-//! What the collector talks about, free of HTTP and SQL: events as they are indexed, questions about them, answers.
+//! What the collector talks about, free of HTTP and SQL: events as they are indexed, questions about them, answers;
+//! bundles and their deployments.
 
+mod bundle;
+mod deployment;
 mod event;
 mod query;
 mod report;
+#[cfg(test)]
+pub(crate) mod samples;
+mod words;
 
+pub(crate) use bundle::{BUNDLE_BYTES_MAX, BundleInfo, Pushed, TrustKeys};
+pub(crate) use deployment::{Deed, Deployment, Entry, Label, Mode, Plan, State};
 pub(crate) use event::{Received, StoredEvent, indexed, same_content};
 pub(crate) use query::{ACTIONS, Cursor, Filter, GapsQuery, VERDICTS};
 pub(crate) use report::{Counts, GapsPage, Outcome, Page, SeqRange, VmGaps};
+pub(crate) use words::Words;
+use words::word_enum;
+
+/// Text that is JSON already, as a part of an answer.
+pub(crate) fn as_json<S: serde::Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let raw = text.clone().map(serde_json::value::RawValue::from_string).transpose();
+    serde::Serialize::serialize(&raw.map_err(serde::ser::Error::custom)?, serializer)
+}

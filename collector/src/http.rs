@@ -2,10 +2,16 @@
 //! error kept private.
 
 mod auth;
+mod body;
+mod bundle;
+mod bundles;
+mod deployments;
 mod error;
 mod events;
+mod feedback;
 mod gaps;
 mod health;
+mod leases;
 mod metrics;
 mod params;
 
@@ -20,6 +26,9 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, MetricsAccess};
+use crate::deploy::Desk;
+use crate::domain::BUNDLE_BYTES_MAX;
+use crate::lease::Leases;
 use crate::store::Store;
 use auth::Tokens;
 use error::{ApiError, PrivateDetail};
@@ -29,7 +38,11 @@ use metrics::Metrics;
 pub(crate) struct App {
     store: Arc<dyn Store>,
     ingest_tokens: Tokens,
+    /// The admins' among them.
     reader_tokens: Tokens,
+    admin_tokens: Tokens,
+    pub(crate) desk: Arc<Desk>,
+    leases: Leases,
     metrics_access: MetricsAccess,
     /// One permit for each batch between its headers and its answer.
     ingest: Semaphore,
@@ -39,12 +52,16 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(config: &Config, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(config: &Config, store: Arc<dyn Store>, desk: Arc<Desk>, leases: Leases) -> Self {
         let readers = if config.reader_tokens.is_empty() { &config.tokens } else { &config.reader_tokens };
+        let readers: Vec<String> = readers.iter().chain(&config.admin_tokens).cloned().collect();
         Self {
             store,
             ingest_tokens: Tokens::new(&config.tokens),
-            reader_tokens: Tokens::new(readers),
+            reader_tokens: Tokens::new(&readers),
+            admin_tokens: Tokens::new(&config.admin_tokens),
+            desk,
+            leases,
             metrics_access: config.metrics_access,
             ingest: Semaphore::new(config.ingest_in_flight_max),
             ingest_in_flight_max: config.ingest_in_flight_max,
@@ -62,9 +79,12 @@ impl App {
     }
 }
 
+pub(crate) use events::now_ms;
+
 pub(crate) fn router(app: Arc<App>) -> Router {
     let sender = || from_fn_with_state(Arc::clone(&app), auth::require_sender);
     let reader = || from_fn_with_state(Arc::clone(&app), auth::require_reader);
+    let admin = || from_fn_with_state(Arc::clone(&app), auth::require_admin);
     let metrics = match app.metrics_access {
         MetricsAccess::Reader => get(metrics::show).route_layer(reader()),
         MetricsAccess::Anyone => get(metrics::show),
@@ -76,6 +96,21 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .route("/v1/events/{id}", get(events::one).route_layer(reader()))
         .route("/v1/gaps", get(gaps::list).route_layer(reader()))
+        .route("/v1/bundle", get(bundle::poll).route_layer(sender()))
+        .route("/v1/leases", post(leases::grant).route_layer(sender()))
+        .route(
+            "/v1/bundles",
+            post(bundles::push)
+                .layer(DefaultBodyLimit::max(BUNDLE_BYTES_MAX))
+                .route_layer(admin())
+                .merge(get(bundles::list).route_layer(reader())),
+        )
+        .route(
+            "/v1/deployments",
+            post(deployments::begin).route_layer(admin()).merge(get(deployments::list).route_layer(reader())),
+        )
+        .route("/v1/deployments/current/{verb}", post(deployments::change).route_layer(admin()))
+        .route("/v1/feedback", post(feedback::label).route_layer(admin()))
         .route("/health", get(health::ready))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

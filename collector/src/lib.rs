@@ -1,17 +1,23 @@
 //! The collector: takes audit events from the filters, keeps them durably and exactly once, answers questions
 //! about them.
 //!
+//! It also hands out bundles to the filters, judges the trials of new ones, and counts limits that many proxies share.
+//!
 //! [`serve`] is the whole of it for a program; [`Collector`] separates binding from running, for whoever needs the
-//! address first. `domain` holds the words, `store` keeps events (one file per database), `http` speaks to clients;
-//! each knows only those before it.
+//! address first. `domain` holds the words, `canary` judges figures, `lease` counts shared limits, `store` keeps
+//! everything (one file per database), `deploy` decides which bundle filters get, `http` speaks to clients; each knows
+//! only those before it.
 //!
 //! Invariant: an event that was acknowledged is on disk. The collector never sits on the path of a proxied request,
 //! so when it cannot keep that promise it answers 503 and the filter tries again.
 #![forbid(unsafe_code)]
 
+mod canary;
 mod config;
+mod deploy;
 mod domain;
 mod http;
+mod lease;
 mod store;
 
 use std::future::Future;
@@ -23,9 +29,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub use config::{Config, MetricsAccess};
+pub use config::{Config, MetricsAccess, RedisAway};
 
+use deploy::Desk;
 use http::App;
+use lease::{Leases, RedisUrl};
 use store::SqliteStore;
 
 /// Binds and serves until `shutdown` is ready and what was in flight is finished.
@@ -39,21 +47,28 @@ pub struct Collector {
     local_addr: SocketAddr,
     app: Arc<App>,
     drain_max: Duration,
+    judge_every: Duration,
 }
 
 impl Collector {
     pub async fn bind(config: Config) -> Result<Self, Error> {
         config.check().map_err(Error::config)?;
-        let store = SqliteStore::open(&config.database).await.map_err(|error| {
+        let unusable = |error: store::StoreError| {
             Error(Kind::Database { path: config.database.clone(), reason: error.to_string() })
-        })?;
+        };
+        let trust = domain::TrustKeys::parse(&config.trust_keys).map_err(Error::config)?;
+        let redis = config.redis.as_deref().map(RedisUrl::parse).transpose().map_err(Error::config)?;
+        let store = Arc::new(SqliteStore::open(&config.database).await.map_err(unusable)?);
+        let desk = Desk::open(Arc::clone(&store) as _, trust).await.map_err(unusable)?;
+        let leases = Leases::new(&config, redis);
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|source| Error(Kind::Bind { listen: config.listen, source }))?;
         let local_addr = listener.local_addr().map_err(|error| Error(Kind::Serve(error)))?;
-        let app = Arc::new(App::new(&config, Arc::new(store)));
+        let app = Arc::new(App::new(&config, store, Arc::new(desk), leases));
         tracing::info!(address = %local_addr, database = %config.database.display(), "collector is bound");
-        Ok(Self { listener, local_addr, app, drain_max: config.drain_max })
+        let Config { drain_max, judge_every, .. } = config;
+        Ok(Self { listener, local_addr, app, drain_max, judge_every })
     }
 
     /// The address that was really bound, also for port 0.
@@ -76,13 +91,16 @@ impl Collector {
             let _ = stopped.await;
             tokio::time::sleep(self.drain_max).await;
         };
+        let desk = Arc::clone(&self.app.desk);
         let served = tokio::select! {
+            () = desk.judge_every(self.judge_every, http::now_ms) => Ok(()),
             served = pin!(server) => served.map_err(|error| Error(Kind::Serve(error))),
             () = overdue => {
                 tracing::warn!("requests were still in flight at the end of the drain");
                 Ok(())
             }
         };
+        self.app.desk.close().await;
         let closed = match tokio::time::timeout(self.drain_max, self.app.store().close()).await {
             Ok(closed) => closed.map_err(|error| Error(Kind::Close(error.to_string()))),
             Err(_) => Err(Error(Kind::Close("the writer did not finish in time".to_owned()))),

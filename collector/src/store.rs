@@ -3,6 +3,7 @@
 //! Invariant: when [`Store::append`] answers, what it answers is on disk; when it fails, the whole batch may be sent
 //! again, whatever part of it was stored, because an event is known by (vm, seq).
 
+mod deployments;
 mod sqlite;
 #[cfg(test)]
 mod suite;
@@ -13,9 +14,10 @@ use std::sync::Arc;
 
 use crate::domain::{Counts, Filter, GapsPage, GapsQuery, Outcome, Page, Received};
 
+pub(crate) use deployments::{Change, Deployments, Feedback};
 pub(crate) use sqlite::SqliteStore;
 
-pub(crate) trait Store: Send + Sync {
+pub(crate) trait Store: Deployments {
     /// Stores a batch durably and says what became of each element, in its order.
     ///
     /// The same (vm, seq) again is a duplicate if it says the same and is quarantined if not; nothing is ever

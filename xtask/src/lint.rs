@@ -19,7 +19,7 @@ pub(crate) fn run() -> Result<()> {
     // among its dependencies.
     cargo(&["check", "--package", "sentinel-core", "--target", "wasm32-unknown-unknown"])?;
     for host in ["proxy-wasm", "tokio", "wasmtime", "axum", "sqlx"] {
-        for package in ["sentinel-core", "sentinel-model"] {
+        for package in ["sentinel-bundle", "sentinel-core", "sentinel-model"] {
             never_depends(package, host)?;
         }
     }

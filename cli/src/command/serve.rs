@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::ValueEnum;
-use sentinel_collector::{Collector, Config, MetricsAccess};
+use sentinel_collector::{Collector, Config, MetricsAccess, RedisAway};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -34,6 +34,31 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     reader_tokens: Vec<String>,
+    /// Token of those who may push bundles, deploy and give feedback; without one nobody may. At least 16 characters.
+    #[arg(
+        long = "admin-token",
+        env = "SENTINEL_ADMIN_TOKENS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    admin_tokens: Vec<String>,
+    /// Public key that has to have signed a bundle; several are allowed. Without one only the form is checked.
+    #[arg(long = "trust-key", env = "SENTINEL_TRUST_KEYS", value_delimiter = ',', value_name = "ED25519")]
+    trust_keys: Vec<String>,
+    /// Where shared limits are counted: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]. Without it, in memory.
+    #[arg(long, env = "SENTINEL_REDIS", hide_env_values = true, value_name = "URL")]
+    redis: Option<String>,
+    /// What is granted of shared limits while Redis is away.
+    #[arg(long, env = "SENTINEL_REDIS_AWAY", value_enum, default_value_t = Away::Local)]
+    redis_away: Away,
+    /// Which part of a limit each collector grants by itself while Redis is away.
+    #[arg(
+        long,
+        env = "SENTINEL_REDIS_AWAY_PERCENT",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u8).range(1..=100)
+    )]
+    redis_away_percent: u8,
     /// Let anyone read /metrics, as a scraper without credentials needs it.
     #[arg(long)]
     open_metrics: bool,
@@ -47,10 +72,25 @@ enum LogFormat {
     Json,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Away {
+    /// Each collector counts in its own memory.
+    Local,
+    /// Nothing.
+    Refuse,
+}
+
 pub(crate) fn run(args: Args) -> Result<Report, Fault> {
     start_logging(args.log);
     let mut config = Config::new(args.listen, args.database, args.tokens);
     config.reader_tokens = args.reader_tokens;
+    config.admin_tokens = args.admin_tokens;
+    config.trust_keys = args.trust_keys;
+    config.redis = args.redis;
+    config.redis_away = match args.redis_away {
+        Away::Local => RedisAway::Local { percent: args.redis_away_percent },
+        Away::Refuse => RedisAway::Refuse,
+    };
     if args.open_metrics {
         config.metrics_access = MetricsAccess::Anyone;
     }

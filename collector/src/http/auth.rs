@@ -1,4 +1,4 @@
-//! Bearer tokens: who may send, who may read.
+//! Bearer tokens: who may send, who may read, who may change what filters are given.
 
 use std::sync::Arc;
 
@@ -26,6 +26,17 @@ impl Tokens {
     }
 }
 
+/// Who changes something, as history names him: the beginning of his token's SHA-256.
+#[derive(Clone, Debug)]
+pub(crate) struct Who(pub(crate) String);
+
+impl Who {
+    fn of(token: &[u8]) -> Self {
+        let [a, b, c, ..]: [u8; 32] = Sha256::digest(token).into();
+        Self(format!("token:{a:02x}{b:02x}{c:02x}"))
+    }
+}
+
 pub(crate) async fn require_sender(
     State(app): State<Arc<App>>,
     request: Request,
@@ -44,12 +55,28 @@ pub(crate) async fn require_reader(
     Ok(next.run(request).await)
 }
 
-fn check(tokens: &Tokens, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) async fn require_admin(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    if app.admin_tokens.0.is_empty() {
+        // Whoever has no token at all need not know.
+        check(&app.reader_tokens, request.headers())?;
+        return Err(ApiError::no_admin());
+    }
+    let who = Who::of(check(&app.admin_tokens, request.headers())?);
+    request.extensions_mut().insert(who);
+    Ok(next.run(request).await)
+}
+
+/// The token.
+fn check<'h>(tokens: &Tokens, headers: &'h HeaderMap) -> Result<&'h [u8], ApiError> {
     let Some(token) = bearer(headers) else {
         return Err(ApiError::unauthorized("Bearer realm=\"sentinel\""));
     };
     match tokens.has(token) {
-        true => Ok(()),
+        true => Ok(token),
         false => Err(ApiError::unauthorized("Bearer realm=\"sentinel\", error=\"invalid_token\"")),
     }
 }

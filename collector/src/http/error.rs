@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::deploy::Refusal;
 use crate::store::StoreError;
 
 #[derive(Debug)]
@@ -68,6 +69,19 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this resource has no such method")
     }
 
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    pub(crate) fn invalid_bundle(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_bundle", message)
+    }
+
+    pub(crate) fn no_admin() -> Self {
+        let message = "nobody may change anything: this collector was started without an admin token";
+        Self::new(StatusCode::FORBIDDEN, "no_admin_token", message)
+    }
+
     pub(crate) fn busy() -> Self {
         let message = "too many batches are being stored; send this one again";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message);
@@ -76,7 +90,7 @@ impl ApiError {
     }
 
     pub(crate) fn unavailable(detail: impl Into<Box<str>>) -> Self {
-        let message = "the event store does not answer; nothing was acknowledged, try again";
+        let message = "the store does not answer; nothing was acknowledged, try again";
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);
         error.hint = Some(Hint::RetryAfterS("5"));
         error.detail = Some(detail.into());
@@ -87,6 +101,18 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::unavailable(error.to_string())
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed(message) => Self::malformed(message),
+            Refusal::NotFound(message) => Self::not_found(message),
+            Refusal::Conflict(message) => Self::conflict(message),
+            Refusal::Invalid(message) => Self::invalid_bundle(message),
+            Refusal::Store(error) => error.into(),
+        }
     }
 }
 

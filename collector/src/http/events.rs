@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequest, Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{Path, Request, State};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::App;
+use super::body;
 use super::error::ApiError;
 use super::params::{Params, RawQuery};
 use crate::domain::{ACTIONS, Filter, Outcome, Page, Received, VERDICTS, indexed};
@@ -40,7 +40,7 @@ pub(crate) async fn ingest(
     // Before the body is read, so that the permits bound memory too.
     let _permit = app.ingest.try_acquire().map_err(|_| ApiError::busy())?;
     let begun = Instant::now();
-    let body = body(request).await?;
+    let body = body::bytes(request, BODY_BYTES_MAX).await?;
     let elements: Arc<[Received]> = read_batch(&body)?.into();
     let batch = Batch { received_ms: now_ms(), elements: Arc::clone(&elements) };
     let outcomes = match timeout(APPEND_WAIT, app.store.append(batch)).await {
@@ -48,6 +48,7 @@ pub(crate) async fn ingest(
         Err(_) => return Err(ApiError::unavailable("the writer took too long")),
     };
     app.metrics.count_batch(&elements, &outcomes, begun.elapsed());
+    app.desk.count(&elements, &outcomes);
     let report = IngestReport::of(outcomes);
     tracing::debug!(
         accepted = report.accepted,
@@ -86,17 +87,6 @@ impl IngestReport {
             }
         }
         report
-    }
-}
-
-async fn body(request: Request) -> Result<Bytes, ApiError> {
-    match timeout(BODY_WAIT, Bytes::from_request(request, &())).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(ApiError::too_large(format!("the body is larger than {BODY_BYTES_MAX} bytes")))
-        }
-        Ok(Err(_)) => Err(ApiError::malformed("the body ended early")),
-        Err(_) => Err(ApiError::too_slow()),
     }
 }
 
@@ -161,7 +151,7 @@ fn json(text: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
@@ -170,7 +160,5 @@ pub(crate) const BODY_BYTES_MAX: usize = 4 << 20;
 const EVENTS_MAX: usize = 1_000;
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
-/// A permit is held meanwhile, so a stalled sender must not keep it for long.
-const BODY_WAIT: Duration = Duration::from_secs(10);
 /// Longer than the store waits for a lock, shorter than a filter waits for its answer again and again.
 const APPEND_WAIT: Duration = Duration::from_secs(15);

@@ -14,6 +14,8 @@ use axum::response::{IntoResponse, Response};
 use super::App;
 use crate::domain::{ACTIONS, Outcome, Received, StoredEvent};
 
+mod trial;
+
 #[derive(Debug)]
 pub(crate) struct Metrics(Mutex<Counters>);
 
@@ -186,6 +188,11 @@ impl Text {
         };
     }
 
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, "counter", help);
+        self.sample(name, &[], value);
+    }
+
     fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
         self.head(name, "gauge", help);
         self.sample(name, &[], value);
@@ -200,6 +207,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>) -> Response {
     };
     let mut text = Text::default();
     app.metrics.lock().write(&mut text);
+    trial::write(&app, &mut text);
     text.gauge("sentinel_store_up", "Whether the store answers.", u8::from(counts.is_ok()));
     text.gauge("sentinel_collector_queued_batches", "Batches waiting to be written.", app.store.backlog());
     // Without an answer these are unknown, which is not 0.

@@ -4,6 +4,8 @@
 //! writer at a time; a single task that commits everything that is waiting turns one flush per batch into one flush
 //! for all of them.
 
+mod change;
+mod kept;
 mod read;
 mod write;
 
@@ -18,8 +20,10 @@ use sqlx::sqlite::{
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use super::{Answer, Batch, Store, StoreError};
-use crate::domain::{Counts, Filter, GapsPage, GapsQuery, Outcome, Page};
+use super::{Answer, Batch, Change, Deployments, Store, StoreError};
+use crate::domain::{
+    BundleInfo, Counts, Deployment, Filter, GapsPage, GapsQuery, Label, Outcome, Page, Pushed,
+};
 use write::{Job, Writer};
 
 #[derive(Debug)]
@@ -105,6 +109,32 @@ impl Store for SqliteStore {
             self.readers.close().await;
             ended
         })
+    }
+}
+
+impl Deployments for SqliteStore {
+    fn change(&self, change: Change) -> Answer<'_, bool> {
+        Box::pin(write::change(&self.jobs, change))
+    }
+
+    fn bundles(&self) -> Answer<'_, Vec<BundleInfo>> {
+        Box::pin(within(READ_WAIT, kept::bundles(&self.readers)))
+    }
+
+    fn bundle(&self, id: String) -> Answer<'_, Option<Pushed>> {
+        Box::pin(within(READ_WAIT, async move { kept::bundle(&self.readers, &id).await }))
+    }
+
+    fn deployments(&self, limit: usize, before: Option<i64>) -> Answer<'_, Vec<Deployment>> {
+        Box::pin(within(READ_WAIT, kept::deployments(&self.readers, limit, before)))
+    }
+
+    fn active_bundle(&self) -> Answer<'_, Option<BundleInfo>> {
+        Box::pin(within(READ_WAIT, kept::active_bundle(&self.readers)))
+    }
+
+    fn label(&self, event: String) -> Answer<'_, Option<Label>> {
+        Box::pin(within(READ_WAIT, async move { kept::label(&self.readers, &event).await }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What every store must do, as one function over the trait: a new database runs it and is done.
 
+mod deployments;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ pub(crate) async fn run<S: Store + 'static>(mut fresh: impl AsyncFnMut() -> S) {
     gaps_are_what_a_recount_says(&fresh().await).await;
     concurrent_batches_are_stored_exactly_once(Arc::new(fresh().await)).await;
     a_closed_store_has_written_all_and_takes_no_more(&fresh().await).await;
+    deployments::run(fresh).await;
 }
 
 async fn a_batch_is_stored_once(store: &dyn Store) {

@@ -2,10 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::bundles::{ADMIN, operator, sealed};
 use crate::support::{Client, Folder, config, event, walk};
 use sentinel_collector::Collector;
 
@@ -37,10 +40,17 @@ async fn everything_acknowledged_outlives_kill_9_in_the_middle_of_ingest() {
     let folder = Folder::new();
     for round in 0..3 {
         let (mut process, client) = spawn_child(&folder);
+        let n_sent = Arc::new(AtomicUsize::new(0));
         let senders: Vec<_> = (0..4)
-            .map(|sender| tokio::spawn(send_until_refused(client.clone(), format!("r{round}-{sender}"))))
+            .map(|sender| {
+                let vm = format!("r{round}-{sender}");
+                tokio::spawn(send_until_refused(client.clone(), vm, Arc::clone(&n_sent)))
+            })
             .collect();
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let until = Instant::now() + Duration::from_secs(30);
+        while n_sent.load(Ordering::Relaxed) < 20 * (round + 1) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         process.kill().unwrap();
         process.wait().unwrap();
         let mut acknowledged = Vec::new();
@@ -57,8 +67,34 @@ async fn everything_acknowledged_outlives_kill_9_in_the_middle_of_ingest() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_was_answered_outlives_kill_9() {
+    let folder = Folder::new();
+    let mut ids = Vec::new();
+    for version in 1..=4 {
+        let (mut process, client) = spawn_child(&folder);
+        let admin = client.with_token(ADMIN);
+        let pushed = admin.send("POST", "/v1/bundles", &sealed(version)).await;
+        assert_eq!(pushed.status, 201, "{pushed:?}");
+        let info: Value = serde_json::from_slice(&pushed.bytes).unwrap();
+        let request = serde_json::json!({"bundle": info["id"], "mode": "active"}).to_string();
+        let begun = admin.send("POST", "/v1/deployments", request.as_bytes()).await;
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert_eq!(begun.status, 201, "{begun:?}");
+        ids.insert(0, info["id"].clone());
+        let operator = operator(&folder).await;
+        assert_eq!(operator.filter.get("/v1/bundle").await.bytes, sealed(version));
+        let shown = operator.admin.json("/v1/deployments").await;
+        let found: Vec<&Value> =
+            shown["deployments"].as_array().unwrap().iter().map(|one| &one["candidate"]["id"]).collect();
+        assert_eq!(found, ids.iter().collect::<Vec<_>>());
+        operator.running.stop().await;
+    }
+}
+
 /// Sends batches of five until the other side is gone; gives the ids that were acknowledged.
-async fn send_until_refused(client: Client, vm: String) -> Vec<String> {
+async fn send_until_refused(client: Client, vm: String, n_sent: Arc<AtomicUsize>) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for first in (1..).step_by(5) {
         let batch: Vec<Value> = (first..first + 5).map(|seq| event(&vm, seq)).collect();
@@ -68,6 +104,7 @@ async fn send_until_refused(client: Client, vm: String) -> Vec<String> {
             Ok(report) => assert_eq!(report["accepted"], 5),
             Err(_) => break,
         }
+        n_sent.fetch_add(5, Ordering::Relaxed);
         acknowledged.extend((first..first + 5).map(|seq| format!("{vm}-{seq}")));
     }
     acknowledged
@@ -93,7 +130,9 @@ fn child() {
     let Some(database) = std::env::var_os(CHILD_DATABASE) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let collector = Collector::bind(config(database.as_ref())).await.unwrap();
+        let mut config = config(database.as_ref());
+        config.admin_tokens = vec![ADMIN.to_owned()];
+        let collector = Collector::bind(config).await.unwrap();
         println!("\nlistening on {}", collector.local_addr());
         collector.run(std::future::pending()).await.unwrap();
     });

@@ -16,7 +16,7 @@ async fn an_event_comes_back_byte_for_byte_with_fields_nobody_knows() {
     sent["from_a_newer_filter"] = json!({"deep": [1, {"er": 1e-7}], "text": "ü\u{0}\n"});
     let text = serde_json::to_string_pretty(&sent).unwrap();
     client.post(&format!("{{\"events\":[{text}],\"later\":true}}")).await.ok();
-    assert_eq!(client.get("/v1/events/a-1").await.body, text);
+    assert_eq!(client.get("/v1/events/a-1").await.body(), text);
     assert_eq!(client.json("/v1/events").await["events"][0], sent);
 }
 

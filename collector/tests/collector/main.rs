@@ -5,7 +5,12 @@
 mod support;
 
 mod auth;
+mod bundles;
+mod deployments;
 mod durability;
 mod ingest;
+mod leases;
 mod operate;
 mod read;
+mod redis;
+mod trials;

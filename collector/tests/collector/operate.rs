@@ -30,7 +30,7 @@ async fn without_its_database_nothing_is_acknowledged_and_it_recovers_by_itself(
 
     let answer = client.post(&json!({"events": [event("a", 2)]}).to_string()).await;
     assert!(answer.has_header("retry-after: "), "{answer:?}");
-    assert!(!answer.body.contains("events.db"), "the path is private: {answer:?}");
+    assert!(!answer.body().contains("events.db"), "the path is private: {answer:?}");
     answer.refused(503, "store_unavailable");
     for path in ["/health", "/health/ready", "/health/detailed", "/health/db"] {
         assert_eq!(client.get(path).await.status, 503, "{path}");
@@ -39,7 +39,7 @@ async fn without_its_database_nothing_is_acknowledged_and_it_recovers_by_itself(
     let metrics = client.get("/metrics").await;
     assert_eq!(metrics.status, 200);
     assert!(
-        metrics.body.contains("\nsentinel_store_up 0\n") && !metrics.body.contains("\nsentinel_vm_gaps ")
+        metrics.body().contains("\nsentinel_store_up 0\n") && !metrics.body().contains("\nsentinel_vm_gaps ")
     );
 
     std::fs::rename(&away, folder.database()).unwrap();
@@ -110,12 +110,13 @@ async fn metrics_count_what_happened_once() {
         "sentinel_vm_gaps 1",
         "sentinel_vm_missing_events 2",
     ] {
-        assert!(answer.body.lines().any(|found| found == line), "{line} is not in\n{}", answer.body);
+        assert!(answer.body().lines().any(|found| found == line), "{line} is not in\n{}", answer.body());
     }
+    let text = answer.body();
     // Every sample follows the TYPE line of its family, and no family comes twice.
     let mut families: Vec<&str> =
-        answer.body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    for line in answer.body.lines().filter(|line| !line.starts_with('#')) {
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
         assert!(families.iter().any(|family| line.starts_with(family)), "{line}");
     }
     let n_families = families.len();

@@ -24,13 +24,14 @@ pub(crate) struct Running {
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
     authorization: Option<String>,
+    headers: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
-    pub(crate) body: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 pub(crate) struct Folder(TempDir);
@@ -55,7 +56,7 @@ pub(crate) fn config(database: &Path) -> Config {
 
 pub(crate) async fn start(config: Config) -> Running {
     let collector = Collector::bind(config).await.unwrap();
-    let client = Client { address: collector.local_addr(), authorization: None }.with_token(TOKEN);
+    let client = Client::at(collector.local_addr());
     let (stop, stopped) = oneshot::channel();
     let served = tokio::spawn(collector.run(async {
         if stopped.await.is_err() {
@@ -74,7 +75,7 @@ impl Running {
 
 impl Client {
     pub(crate) fn at(address: SocketAddr) -> Self {
-        Self { address, authorization: None }.with_token(TOKEN)
+        Self { address, authorization: None, headers: Vec::new() }.with_token(TOKEN)
     }
 
     pub(crate) fn with_token(&self, token: &str) -> Self {
@@ -82,7 +83,13 @@ impl Client {
     }
 
     pub(crate) fn with_authorization(&self, value: Option<&str>) -> Self {
-        Self { address: self.address, authorization: value.map(str::to_owned) }
+        Self { authorization: value.map(str::to_owned), ..self.clone() }
+    }
+
+    pub(crate) fn with_header(&self, name: &str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.push((name.to_owned(), value.to_owned()));
+        client
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -118,6 +125,9 @@ impl Client {
         if let Some(value) = &self.authorization {
             head += &format!("authorization: {value}\r\n");
         }
+        for (name, value) in &self.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
         head + "\r\n"
     }
 }
@@ -129,26 +139,35 @@ pub(crate) async fn read_answer(mut socket: TcpStream) -> Answer {
     while let Ok(n @ 1..) = socket.read(&mut chunk).await {
         bytes.extend_from_slice(&chunk[..n]);
     }
-    let text = String::from_utf8(bytes).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    Answer { status, head: head.to_ascii_lowercase(), bytes: bytes.split_off(end + 4) }
 }
 
 impl Answer {
     #[track_caller]
     pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{self:?}");
-        serde_json::from_str(&self.body).unwrap()
+        serde_json::from_slice(&self.bytes).unwrap()
     }
 
     #[track_caller]
     pub(crate) fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{self:?}");
-        let body: Value = serde_json::from_str(&self.body).unwrap();
+        let body: Value = serde_json::from_slice(&self.bytes).unwrap();
         assert_eq!(body["error"]["code"], code);
         assert!(!body["error"]["message"].as_str().unwrap().is_empty());
         body["error"].clone()
+    }
+
+    pub(crate) fn body(&self) -> String {
+        String::from_utf8(self.bytes.clone()).unwrap()
+    }
+
+    /// Its value in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.head.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned()))
     }
 
     pub(crate) fn has_header(&self, line: &str) -> bool {

@@ -67,8 +67,7 @@ pub(super) fn check(contents: &Contents<'_>) -> Result<(), String> {
 }
 
 fn open_model(bytes: &[u8]) -> Result<(), String> {
-    // Once in a command that ends soon.
-    CompactModel::open(Vec::leak(bytes.to_vec())).map(|_| ()).map_err(|e| e.to_string())
+    CompactModel::open_shared(bytes.into()).map(|_| ()).map_err(|e| e.to_string())
 }
 
 /// A report against a bundle.

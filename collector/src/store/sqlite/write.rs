@@ -14,21 +14,31 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::DatabaseFile;
 use crate::domain::{Outcome, Received, StoredEvent, same_content};
-use crate::store::{Batch, StoreError};
+use crate::store::{Batch, Change, StoreError};
 
 type Outcomes = Result<Vec<Outcome>, StoreError>;
 
 #[derive(Debug)]
 pub(super) enum Job {
     Append(Batch, oneshot::Sender<Outcomes>),
+    Change(Box<Change>, oneshot::Sender<Result<bool, StoreError>>),
     Close,
 }
 
 pub(super) async fn append(jobs: &mpsc::Sender<Job>, batch: Batch) -> Outcomes {
-    let stopped = || StoreError("the writer has stopped".to_owned());
     let (sender, answer) = oneshot::channel();
     jobs.send(Job::Append(batch, sender)).await.map_err(|_| stopped())?;
     answer.await.map_err(|_| stopped())?
+}
+
+pub(super) async fn change(jobs: &mpsc::Sender<Job>, change: Change) -> Result<bool, StoreError> {
+    let (sender, answer) = oneshot::channel();
+    jobs.send(Job::Change(Box::new(change), sender)).await.map_err(|_| stopped())?;
+    answer.await.map_err(|_| stopped())?
+}
+
+fn stopped() -> StoreError {
+    StoreError("the writer has stopped".to_owned())
 }
 
 pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
@@ -58,17 +68,23 @@ impl Writer {
         let mut jobs = Vec::new();
         let mut open = true;
         while open && queue.recv_many(&mut jobs, GROUP_BATCHES_MAX).await > 0 {
-            let (mut batches, mut answers) = (Vec::new(), Vec::new());
+            let (mut batches, mut answers, mut changes) = (Vec::new(), Vec::new(), Vec::new());
             for job in jobs.drain(..) {
                 match job {
                     Job::Append(batch, answer) => {
                         batches.push(batch);
                         answers.push(answer);
                     }
+                    Job::Change(change, answer) => changes.push((change, answer)),
                     Job::Close => open = false,
                 }
             }
             self.store(batches, answers).await;
+            for (change, answer) in changes {
+                let done = self.apply(&change).await;
+                self.failed.store(done.is_err(), Ordering::Relaxed);
+                let _ = answer.send(done);
+            }
         }
         if let Some(connection) = self.connection {
             // Closing checkpoints the WAL; if that fails, the next start does it.
@@ -98,12 +114,26 @@ impl Writer {
         }
     }
 
+    async fn apply(&mut self, change: &Change) -> Result<bool, StoreError> {
+        self.file.check()?;
+        let mut connection = self.connection().await?;
+        let done = super::change::apply(&mut connection, change).await?;
+        self.file.check()?;
+        self.connection = Some(connection);
+        Ok(done)
+    }
+
+    /// Taken away, so that it comes back only after everything went well.
+    async fn connection(&mut self) -> Result<SqliteConnection, StoreError> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => connect(&self.options).await,
+        }
+    }
+
     async fn commit(&mut self, batches: &[Batch]) -> Result<Vec<Vec<Outcome>>, StoreError> {
         self.file.check()?;
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect(&self.options).await?,
-        };
+        let mut connection = self.connection().await?;
         let mut work = Work { tx: connection.begin_with("BEGIN IMMEDIATE").await?, vms: BTreeMap::new() };
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {

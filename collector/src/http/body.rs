@@ -1,0 +1,48 @@
+//! Bodies of requests: in time, within their size, and of the form that was asked for.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::error::ApiError;
+
+/// `bytes_max` is for the message; the router is what keeps it.
+pub(super) async fn bytes(request: Request, bytes_max: usize) -> Result<Bytes, ApiError> {
+    match timeout(BODY_WAIT, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(ApiError::too_large(format!("the body is larger than {bytes_max} bytes")))
+        }
+        Ok(Err(_)) => Err(ApiError::malformed("the body ended early")),
+        Err(_) => Err(ApiError::too_slow()),
+    }
+}
+
+/// A JSON object, whose sender may be told in serde's words what is wrong with it.
+pub(super) async fn object<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
+    read_object(&bytes(request, super::events::BODY_BYTES_MAX).await?)
+}
+
+/// The same; an empty body is an empty object.
+pub(super) async fn object_or_nothing<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
+    let body = bytes(request, super::events::BODY_BYTES_MAX).await?;
+    read_object(if body.trim_ascii().is_empty() { b"{}" } else { &body })
+}
+
+fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // Serde would also read a struct from an array, field by field.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(ApiError::malformed("expected a JSON object"));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::malformed(error.to_string().chars().take(MESSAGE_CHARS_MAX).collect::<String>())
+    })
+}
+
+/// A permit or memory is held meanwhile, so a stalled sender must not keep it for long.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+const MESSAGE_CHARS_MAX: usize = 300;

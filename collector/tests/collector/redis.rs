@@ -1,0 +1,105 @@
+//! A real `redis-server` on a free port, which can be killed and started again.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub(crate) struct Redis {
+    program: PathBuf,
+    process: Child,
+    pub(crate) address: SocketAddr,
+    folder: TempDir,
+}
+
+impl Redis {
+    /// `None` after a line on standard error that no test runner captures. With `CI` set a missing server is a failure.
+    pub(crate) async fn start() -> Option<Self> {
+        let Some(program) = program() else {
+            let hint =
+                "no redis-server in $REDIS_SERVER or PATH; install it with: apt-get install redis-server";
+            assert!(std::env::var_os("CI").is_none(), "{hint}");
+            let test = std::thread::current().name().unwrap_or("a test").to_owned();
+            std::io::stderr().write_all(format!("SKIPPED: {test}: {hint}\n").as_bytes()).unwrap();
+            return None;
+        };
+        let address = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let process = spawn(&program, address, &folder);
+        let redis = Self { program, process, address, folder };
+        redis.wait().await;
+        Some(redis)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://:{PASSWORD}@{}/3", self.address)
+    }
+
+    /// Nothing that it knew is left.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub(crate) async fn start_again(&mut self) {
+        self.process = spawn(&self.program, self.address, &self.folder);
+        self.wait().await;
+    }
+
+    /// It holds its connections and answers nobody.
+    pub(crate) fn signal(&self, signal: &str) {
+        assert!(
+            Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap().success()
+        );
+    }
+
+    /// What it says to some commands.
+    pub(crate) async fn ask(&self, commands: &str) -> String {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let commands = format!("AUTH {PASSWORD}\r\nSELECT 3\r\n{commands}\r\nQUIT\r\n");
+        socket.write_all(commands.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn wait(&self) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(self.address).await.is_err() {
+            assert!(Instant::now() < until, "redis-server does not listen");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn spawn(program: &PathBuf, address: SocketAddr, folder: &TempDir) -> Child {
+    Command::new(program)
+        .args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--requirepass", PASSWORD])
+        .args(["--save", "", "--appendonly", "no", "--dir"])
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn program() -> Option<PathBuf> {
+    if let Some(given) = std::env::var_os("REDIS_SERVER").filter(|given| !given.is_empty()) {
+        return Some(PathBuf::from(given));
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|file| file.is_file())
+}
+
+const PASSWORD: &str = "redis-password";
