@@ -24,6 +24,7 @@ mod engine;
 pub mod event;
 mod exchange;
 mod finding;
+pub mod guard;
 pub mod hash;
 pub mod http;
 mod inflate;
