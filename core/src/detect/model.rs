@@ -127,20 +127,22 @@ impl CompactModel {
         self.parts.get()
     }
 
-    fn first(&self, speaker: Speaker, scale: &Scale, text: &str) -> Vec<WindowScore> {
+    /// What stage 1 says of all windows, and the scale that a text of so many is measured by.
+    fn first(&self, speaker: Speaker, text: &str) -> (Scale, Vec<WindowScore>) {
         let bytes = text.as_bytes();
         let ngrams = &self.parts().ngrams;
         let mut adder = Adder::new(ngrams);
         let mut reader = ngrams.reader();
         for_each_word(text, |start, end| reader.word(bytes, start, end, &mut adder));
         reader.end(bytes, &mut adder);
+        let scale = self.parts().calibration.scale(speaker).among(adder.windows_len());
         let score = |sums: Sums| {
             let heads = ngrams.logits(speaker, &sums);
             let [attack, ..] = heads;
             let (start, end) = (sums.block.start, sums.block.end);
             WindowScore { start, end, first: scale.first(attack), both: None, heads }
         };
-        adder.windows().map(score).collect()
+        (scale, adder.windows().map(score).collect())
     }
 }
 
@@ -198,10 +200,9 @@ impl Detector for ModelDetector {
         if !is_judged(hits.channel()) {
             return;
         }
-        let scale = self.model.scale(hits.channel());
-        let speaker = Speaker::from(hits.channel());
         let text = view.text();
-        for score in self.model.first(speaker, &scale, text) {
+        let (scale, scores) = self.model.first(Speaker::from(hits.channel()), text);
+        for score in scores {
             let span = view.source(score.start as usize, score.end as usize);
             if scale.is_grey(score.first) && self.model.stage_2().is_some() {
                 let window = text.get(score.start as usize..score.end as usize).unwrap_or("");
@@ -214,6 +215,7 @@ impl Detector for ModelDetector {
                     span,
                     first: score.first,
                     heads: score.heads,
+                    scale,
                     is_other_reading: false,
                 });
                 continue;
@@ -240,8 +242,7 @@ impl CompactModel {
         let folded = super::FoldedText::new(text);
         let text = folded.text();
         let speaker = Speaker::from(channel);
-        let scale = self.parts().calibration.scale(speaker);
-        let mut scores = self.first(speaker, &scale, text);
+        let (scale, mut scores) = self.first(speaker, text);
         let Some((vocabulary, encoder)) = self.stage_2() else { return scores };
         let mut scratch: Option<Scratch> = None;
         for score in &mut scores {

@@ -9,6 +9,7 @@ use sentinel_model::{
     Channel,
     compact::{
         HEADS, Speaker,
+        calibration::Scale,
         encoder::{Encoder, Scratch},
         tokens::Vocabulary,
         windows::parts,
@@ -30,6 +31,8 @@ pub(crate) struct OpenWindow {
     /// The calibrated logit of stage 1, and what it is made of.
     pub(crate) first: f32,
     pub(crate) heads: [f32; HEADS],
+    /// What texts of this length are measured by.
+    pub(crate) scale: Scale,
     /// Only a reader that takes other members of a JSON object than ours sees it.
     pub(crate) is_other_reading: bool,
 }
@@ -201,7 +204,7 @@ impl SecondLook {
     }
 
     fn note(&mut self, detector: &ModelDetector, window: OpenWindow, heads: [f32; HEADS]) {
-        let scale = detector.model.scale(window.channel);
+        let scale = window.scale;
         let logit = scale.both_of(&window.heads, &heads);
         let value = scale.score(logit);
         self.suspicion = self.suspicion.max(value);
@@ -247,6 +250,7 @@ mod tests {
             span: Span { start, end: start + 1 },
             first,
             heads: [0.0; HEADS],
+            scale: Scale::default(),
             is_other_reading: false,
         }
     }

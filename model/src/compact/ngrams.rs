@@ -352,6 +352,11 @@ impl<'n> Adder<'n> {
         self.blocks.clear();
     }
 
+    /// How many windows the text has.
+    pub fn windows_len(&self) -> usize {
+        windows(self.blocks.len()).len()
+    }
+
     /// The windows of the text that was read.
     pub fn windows(&self) -> impl Iterator<Item = Sums> {
         windows(self.blocks.len()).map(|range| {

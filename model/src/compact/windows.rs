@@ -60,7 +60,7 @@ impl Filling {
 }
 
 /// The windows over so many blocks. The last one is as long as the others, if the text is.
-pub fn windows(blocks: usize) -> impl Iterator<Item = Range<usize>> {
+pub fn windows(blocks: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
     let n_windows =
         if blocks == 0 { 0 } else { blocks.saturating_sub(WINDOW_BLOCKS).div_ceil(HOP_BLOCKS) + 1 };
     (0..n_windows).map(move |idx| {

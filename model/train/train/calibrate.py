@@ -67,13 +67,25 @@ def calibrate(parts, plain=False):
         own = min(y[mine].sum(), (~y[mine]).sum()) >= ENOUGH
         both = fit(x[mine], y[mine], weights) if own and not plain else weights
         first = fit(x[mine, :1], y[mine], alone) if own else alone
-        table.append({"both": both, "stage1": first})
+        table.append({"both": both, "stage1": first, "long": (0.0, 0.0)})
     return table
 
 
-def combined(table, speaker, first, second):
+FEW_WINDOWS, MANY_WINDOWS = 4, 128
+
+
+def doublings(row, rows):
+    """For each window how often its text doubles the few windows that cost nothing, as `model/src/compact/calibration.rs` has it."""
+    windows = np.clip(np.bincount(row, minlength=rows), FEW_WINDOWS, MANY_WINDOWS)
+    whole = np.floor(np.log2(windows)).astype(int)
+    return (whole - int(np.log2(FEW_WINDOWS)) + windows / 2.0**whole - 1)[row]
+
+
+def combined(table, speaker, first, second, longer=0.0):
+    """`longer`: what `doublings` says. A text of many windows has many chances, so each of them counts for less."""
     both = np.array([t["both"] for t in table])[speaker - 1]
-    return both[:, 0] + both[:, 1] * first + both[:, 2] * second
+    long = np.array([t["long"][1] for t in table])[speaker - 1]
+    return both[:, 0] + both[:, 1] * first + both[:, 2] * second - long * longer
 
 
 def thresholds(speaker, scores, labels, budget=BUDGET):

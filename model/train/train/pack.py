@@ -14,6 +14,7 @@ from .features import DTYPES
 
 GREY_SHARE = 0.10  # share of harmless texts of which stage 2 reads a window
 SHARES = (0.05, 0.10, 0.20, 0.27)  # what the card shows, so that the trade can be judged
+WINDOWS = 2  # of a text that stage 2 reads at most, unless a policy says otherwise
 GREY_SURE = 0.0005  # share of harmless texts that stage 1 may call attacks alone
 
 
@@ -37,16 +38,28 @@ def row_scores(row, values, rows):
     return out
 
 
-def alone(table, who, first):
+def alone(table, who, first, longer=0.0):
     own = np.array([t["stage1"] for t in table])[who - 1]
-    return own[:, 0] + own[:, 1] * first
+    long = np.array([t["long"][0] for t in table])[who - 1]
+    return own[:, 0] + own[:, 1] * first - long * longer
 
 
-def cascade(table, who, first, second, grey):
-    """What ships: a window's score is that of both stages if stage 1 leaves it open, and stage 1's otherwise."""
-    by_itself = alone(table, who, first)
-    asked = (by_itself >= grey[0]) & (by_itself < grey[1])
-    return np.where(asked, calibrate.combined(table, who, first, second), by_itself), asked
+def cascade(table, row, who, first, second, grey, rows):
+    """What ships: a window's score is that of both stages if stage 1 leaves it open and there is time, and stage 1's otherwise."""
+    longer = calibrate.doublings(row, rows)
+    by_itself = alone(table, who, first, longer)
+    asked = most_suspicious(row, by_itself, (by_itself >= grey[0]) & (by_itself < grey[1]))
+    return np.where(asked, calibrate.combined(table, who, first, second, longer), by_itself), asked
+
+
+def most_suspicious(row, by_itself, is_open, windows=WINDOWS):
+    """Those of the open windows that a text's time is enough for."""
+    order = np.lexsort((-by_itself, ~is_open, row))
+    start = np.flatnonzero(np.diff(np.append(-1, row[order])) != 0)
+    place = np.arange(len(order)) - np.repeat(start, np.diff(np.append(start, len(order))))
+    asked = np.zeros(len(order), bool)
+    asked[order] = place < windows
+    return asked & is_open
 
 
 def grey_from(row, by_itself, labels, share, grey_to):
@@ -61,10 +74,10 @@ def grey_from(row, by_itself, labels, share, grey_to):
 def limits_of(table, rows, w, who, labels, share):
     """The cascade with a band that `share` of the harmless texts reach: its numbers, scores and thresholds."""
     first, second = w["first"][:, 0].astype(float), w["second"][:, 0].astype(float)
-    by_itself = alone(table, who, first)
+    by_itself = alone(table, who, first, calibrate.doublings(w["row"], len(rows)))
     sure = float(np.quantile(row_scores(w["row"], by_itself, len(rows))[labels == 0], 1 - GREY_SURE))
     band = [grey_from(w["row"], by_itself, labels, share, sure), sure]
-    values, asked = cascade(table, who, first, second, band)
+    values, asked = cascade(table, w["row"], who, first, second, band, len(rows))
     whole = row_scores(w["row"], values, len(rows))
     channel = np.array([{c: i + 1 for i, c in enumerate(data.CHANNELS)}.get(r["channel"], 1) for r in rows])
     # A text at the threshold counts as an attack, and the filter's sums are shorter: so a little above the last that may not.
@@ -91,7 +104,7 @@ def held_out_figures(table, rows, w, who, labels, ships):
     """Rows that nothing was trained on: each stage, both on all windows, and what would ship with its band and thresholds."""
     first, second = w["first"][:, 0].astype(float), w["second"][:, 0].astype(float)
     by_row = lambda values: row_scores(w["row"], values, len(rows))
-    whole = by_row(cascade(table, who, first, second, ships["band"])[0])
+    whole = by_row(cascade(table, w["row"], who, first, second, ships["band"], len(rows))[0])
     scores = {"stage 1": by_row(first), "stage 2": by_row(second), "both": by_row(calibrate.combined(table, who, first, second)), "cascade": whole}
     channel = np.array([{c: i + 1 for i, c in enumerate(data.CHANNELS)}.get(r["channel"], 1) for r in rows])
     alarms = whole > ships["limits"][channel - 1]
@@ -117,6 +130,7 @@ def main(arguments):
     options.add_argument("--combination", help="model.json whose combination is kept: then nothing is fitted, and `fit` is not needed")
     options.add_argument("--plain", action="store_true", help="both stages count the same")
     options.add_argument("--card", nargs="*", default=[], help="JSON files whose keys go into the card")
+    options.add_argument("--long", type=float, nargs=2, default=(0.0, 0.0), help="what stage 1 and both lose with each doubling of a text's windows")
     options.add_argument("--share", type=float, default=GREY_SHARE)
     options.add_argument("--limits", required=True, help="rows that set the thresholds")
     options.add_argument("--data", nargs="*", default=[], help="files to name in the card, with their hashes")
@@ -133,7 +147,7 @@ def main(arguments):
         "ngrams": json.loads((Path(o.ngrams) / "shape.json").read_text()),
         "encoder": json.loads((Path(o.student) / "shape.json").read_text()),
         "calibration": [
-            {"stage1": {"bias": 0.0, "slope": 1.0}, "both": {"bias": 0.0, "stage1": 0.5, "stage2": 0.5}, "grey": [-30.0, 30.0], "threshold": 0.0}
+            {"stage1": {"bias": 0.0, "slope": 1.0}, "both": {"bias": 0.0, "stage1": 0.5, "stage2": 0.5}, "grey": [-30.0, 30.0], "threshold": 0.0, "long": {"stage1": 0.0, "both": 0.0}}
         ] * 5,
     }
     tool = lambda *a: subprocess.run([o.tool, *map(str, a)], check=True)
@@ -154,10 +168,12 @@ def main(arguments):
         sets[name] = (rows, windows, speakers(rows, windows["row"]), np.array([r["label"] for r in rows]))
     if o.combination:
         kept = json.loads(Path(o.combination).read_text())["calibration"]
-        table = [{"both": [t["both"][k] for k in ("bias", "stage1", "stage2")], "stage1": [t["stage1"][k] for k in ("bias", "slope")]} for t in kept]
+        table = [{"both": [t["both"][k] for k in ("bias", "stage1", "stage2")], "stage1": [t["stage1"][k] for k in ("bias", "slope")], "long": (0.0, 0.0)} for t in kept]
     else:
         rows, w, who, labels = sets["fit"]
         table = calibrate.calibrate([(w["row"], who, w["first"][:, 0].astype(float), w["second"][:, 0].astype(float), labels)], o.plain)
+    for entry in table:
+        entry["long"] = o.long
     shown = {share: limits_of(table, *sets["limits"], share) for share in sorted({*SHARES, o.share})}
     ships = shown[o.share]
     model["calibration"] = [
@@ -166,6 +182,7 @@ def main(arguments):
             "both": {"bias": float(t["both"][0]), "stage1": float(t["both"][1]), "stage2": float(t["both"][2])},
             "grey": ships["band"],
             "threshold": float(limit),
+            "long": {"stage1": float(t["long"][0]), "both": float(t["long"][1])},
         }
         for t, limit in zip(table, ships["limits"])
     ]

@@ -60,6 +60,15 @@ struct Calibrated {
     both: Both,
     grey: [f32; 2],
     threshold: f32,
+    long: Long,
+}
+
+/// What a window loses with every doubling of the windows of its text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Long {
+    stage1: f32,
+    both: f32,
 }
 
 #[derive(Deserialize)]
@@ -123,7 +132,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 impl Calibrated {
     fn scale(&self) -> Scale {
-        let Self { stage1, both, grey: [grey_from, grey_to], threshold } = self;
+        let Self { stage1, both, grey: [grey_from, grey_to], threshold, long } = self;
         Scale {
             first_bias: stage1.bias,
             first_slope: stage1.slope,
@@ -133,6 +142,8 @@ impl Calibrated {
             grey_from: *grey_from,
             grey_to: *grey_to,
             threshold: *threshold,
+            first_long: long.stage1,
+            both_long: long.both,
         }
     }
 }

@@ -158,7 +158,7 @@ impl Student {
 
     /// The calibrated logit of a text, and the window that it is of.
     fn judge<'t>(&self, text: &'t Text) -> Option<(f32, &'t Window)> {
-        let scale = self.scale(text.speaker);
+        let scale = self.scale(text.speaker).among(text.windows.len());
         let bias = self.weights.bias.get(text.speaker.index() * HEADS).copied().unwrap_or(0.0);
         let logit = |window: &Window| {
             let sum: f32 = window.rows.iter().map(|row| self.weight(*row)).sum();
