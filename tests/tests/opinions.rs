@@ -185,6 +185,8 @@ fn a_cluster_that_is_not_there_holds_nobody() -> Result<()> {
     let body = json!({ "messages": [{ "role": "user", "content": doubtful_text()? }] }).to_string();
     let before = proxy.now_ns();
     let seen = proxy.exchange(&Request::json("/v1/chat/completions", body), &mut |_| Response::json("{}"))?;
-    ensure!(seen.client.is_some_and(|client| client.status == 200) && proxy.now_ns() == before);
+    // Some turns, and no waiting for an answer.
+    let waited = proxy.now_ns() - before;
+    ensure!(seen.client.is_some_and(|client| client.status == 200) && waited < 50_000_000, "{waited} ns");
     Ok(())
 }
