@@ -233,6 +233,11 @@ impl Decision {
         decision
     }
 
+    /// A limit was reached; nothing is said of the content.
+    pub(crate) fn limited(action: Action) -> Self {
+        Self { action, ..Self::default() }
+    }
+
     /// Whatever was decided: what comes now cannot go on.
     pub(crate) fn refuse(&mut self, reason: GapReason) {
         self.verdict = self.verdict.max(Verdict::Incomplete);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Direction, Verdict},
+    admit::LimitReached,
     finding::Finding,
     receipt::{GapReason, Receipt},
 };
@@ -57,6 +58,9 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadow>,
     pub packs: Vec<PackId>,
+    /// Limits that were reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitReached>,
     /// Status that the client got, where it is known.
     pub status: Option<u16>,
     pub latency_us: Latency,

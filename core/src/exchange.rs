@@ -27,12 +27,14 @@ use crate::{
         splice,
     },
     action::{Action, Direction, Verdict},
+    admit::{Gate, Guards, Peer},
     config::WithoutHeaderHold,
     decide::{Decision, decide},
     detect::{Catalog, drift::ToolMemory, leak::Memory},
     engine::{Engine, Kept},
     event::{self, Event, EventId, Latency, Receipts},
     finding::Finding,
+    guard::{SharedMemory, rates::Refused},
     http::{self, Encoding, Headers},
     inspect::{Inspection, Reading},
     intake::Intake,
@@ -71,6 +73,7 @@ pub struct Exchange {
     kept: Kept,
     restored: u32,
     degraded: Option<String>,
+    gate: Option<Gate>,
     host: Abilities,
 }
 
@@ -171,8 +174,16 @@ impl Exchange {
             kept: Kept { memory: Memory::new(now.0), ..Kept::default() },
             restored: 0,
             degraded: None,
+            gate: None,
             host: Abilities::default(),
         }
+    }
+
+    /// With limits, and the memory that they are counted in.
+    #[must_use]
+    pub fn with_guards(mut self, guards: Arc<Guards>, memory: Box<dyn SharedMemory>, peer: Peer) -> Self {
+        self.gate = (!guards.is_empty()).then(|| Gate::new(guards, memory, peer));
+        self
     }
 
     /// On a host that does what [`Step::Later`] asks for. On others all is done at once.
@@ -214,6 +225,11 @@ impl Exchange {
             self.push_headers(edits, steps);
             return self.pass(Direction::Request, GapReason::NotGuarded, end, steps);
         }
+        if let Some(refused) = self.admit(headers, now, steps) {
+            let reply = reply::limited(&refused, self.meta.client());
+            self.note(Direction::Request, Decision::limited(Action::Block));
+            return self.refuse(Direction::Request, reply, Receipt::default(), steps);
+        }
         let response = self.profile().response;
         if response.guard {
             edits.extend(accept_encoding(response.accept_encoding, headers));
@@ -240,7 +256,9 @@ impl Exchange {
         }
         self.meta.status = headers.text(":status").and_then(|status| status.parse().ok());
         self.response.begin(headers, now);
-        self.push_headers(forged_headers(headers), steps);
+        let mut edits = forged_headers(headers);
+        edits.extend(self.gate.iter().flat_map(Gate::quota_headers));
+        self.push_headers(edits, steps);
         if !self.is_guarded() || !self.profile().response.guard {
             return self.pass(Direction::Response, GapReason::NotGuarded, end, steps);
         }
@@ -333,10 +351,13 @@ impl Exchange {
     /// The one event of this exchange. Consumes it: there is no other way to end, and none without the receipts.
     pub fn finish(self, id: EventId<'_>, now: Time, degraded: Option<&str>) -> Event {
         let watches = self.profile().mode == Mode::Monitor;
-        let Self { engine, meta, request, mut response, mut outcome, mut restored, .. } = self;
+        let Self { engine, meta, request, mut response, mut outcome, mut restored, mut gate, .. } = self;
         // Cut off in the middle: what was seen so far counts.
         if let Some(stream) = response.stream.take() {
             let unjudged = stream.unjudged();
+            if let Some(gate) = gate.as_mut() {
+                stream.tell_usage(gate);
+            }
             let (decision, receipt, n) = stream.into_outcome();
             restored += n;
             response.receipt = receipt;
@@ -347,6 +368,7 @@ impl Exchange {
             outcome.add(Direction::Response, decision);
         }
         let Outcome { decision, direction } = outcome;
+        let has_gone = !self.replied || response.state != State::Idle;
         let (mut findings, findings_total) = (decision.findings, decision.findings_total);
         findings.truncate(event::FINDINGS_LISTED_MAX);
         Event {
@@ -381,6 +403,7 @@ impl Exchange {
             arm: None,
             shadow: None,
             packs: engine.packs().to_vec(),
+            limits: gate.map(|gate| gate.settle(has_gone, now)).unwrap_or_default(),
             status: meta.status,
             degraded: self.degraded.or_else(|| degraded.map(String::from)),
         }
@@ -399,6 +422,29 @@ impl Exchange {
             None => &route.profile,
         };
         self.meta.profile = Some(name.to_string());
+    }
+
+    /// Counts the request; a refusal, if the profile enforces it.
+    fn admit(&mut self, headers: &Headers<'_>, now: Time, steps: &mut Steps) -> Option<Refused> {
+        let watches = self.profile().mode == Mode::Monitor;
+        let route = self.meta.route.clone().unwrap_or_default();
+        let gate = self.gate.as_mut()?;
+        let mut wants = Vec::new();
+        let refused = gate.admit(headers, &route, now, &mut wants);
+        if !wants.is_empty() {
+            steps.push(Step::Lease(wants));
+        }
+        if watches {
+            gate.only_watch();
+        }
+        let action = if watches { Action::Monitor } else { Action::Tag };
+        if gate.is_over() && (watches || refused.is_none()) {
+            self.note(Direction::Request, Decision::limited(action));
+        }
+        if self.gate.as_ref().is_some_and(Gate::could_not_count) {
+            self.degraded = Some("limits are not counted: the host keeps no shared data".to_string());
+        }
+        refused.filter(|_| !watches)
     }
 
     fn is_guarded(&self) -> bool {
@@ -525,6 +571,10 @@ impl Exchange {
         let side = self.side_mut(direction);
         (side.state, side.intake) = (State::Streaming, intake);
         side.stream = Some(Box::new(Stream::new(framing, direction, kept)));
+        let counts_tokens = self.gate.as_ref().is_some_and(Gate::counts_tokens);
+        if let Some(stream) = self.side_mut(direction).stream.as_mut().filter(|_| counts_tokens) {
+            stream.reads_usage();
+        }
         self.release_headers_first(direction, steps);
     }
 
@@ -574,6 +624,9 @@ impl Exchange {
     }
 
     fn close(&mut self, direction: Direction, stream: Stream, state: State) {
+        if let Some(gate) = self.gate.as_mut() {
+            stream.tell_usage(gate);
+        }
         let (decision, receipt, restored) = stream.into_outcome();
         self.restored += restored;
         let side = self.side_mut(direction);
@@ -654,6 +707,10 @@ impl Exchange {
         self.restored += restored;
         if direction == Direction::Request {
             self.meta.calls = calls;
+        } else if let Some(gate) = self.gate.as_mut().filter(|gate| gate.counts_tokens())
+            && let Ok(text) = core::str::from_utf8(body)
+        {
+            gate.read_usage(text);
         }
         if decision.action == Action::Block {
             let reply = reply::blocked(&decision, direction, self.meta.client());

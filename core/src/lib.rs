@@ -17,6 +17,7 @@ extern crate alloc;
 
 mod act;
 mod action;
+mod admit;
 pub mod config;
 mod decide;
 mod detect;
@@ -44,6 +45,7 @@ mod text;
 mod traffic;
 
 pub use action::{Action, Direction, Verdict};
+pub use admit::{Guards, LimitReached, Peer};
 pub use decide::risk_of;
 pub use detect::{
     CompactModel, FoldedText, Look, PatternSet, WindowScore, builtin_packs,

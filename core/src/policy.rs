@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Action, Direction},
+    guard::RatePolicy,
     http::Headers,
     receipt::GapReason,
 };
@@ -54,6 +55,8 @@ pub struct Policy {
     pub canaries: Vec<String>,
     /// Rules of this policy's own.
     pub patterns: Vec<InlineRule>,
+    /// How many requests and tokens somebody may use.
+    pub rates: RatePolicy,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -278,6 +281,7 @@ impl Default for Policy {
             profiles: BTreeMap::from([(default_profile_name(), Profile::default())]),
             canaries: Vec::new(),
             patterns: Vec::new(),
+            rates: RatePolicy::default(),
         }
     }
 }
@@ -330,6 +334,7 @@ impl Policy {
         if self.schema != SCHEMA {
             return Err(error("schema", alloc::format!("is {:?}, expected {SCHEMA:?}", self.schema)));
         }
+        self.rates.check().map_err(|inner| error(&alloc::format!("rates.{}", inner.field), inner.reason))?;
         for (idx, route) in self.routes.iter().enumerate() {
             let field = alloc::format!("routes[{idx}]");
             if route.profile != DEFAULT_PROFILE && !self.profiles.contains_key(&route.profile) {

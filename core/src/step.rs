@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::opinion::Question;
+use crate::{guard::rates::Want, opinion::Question};
 
 /// Nanoseconds since the Unix epoch, as the host's clock says. The core never asks for the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,8 @@ pub enum Step {
     /// After [`Step::Hold`]: ask for a second opinion, and hand what comes, or that nothing came in time, to
     /// [`Exchange::answer`](crate::Exchange::answer).
     Ask(Question),
+    /// Ask the collector for a share of these shared limits. Nothing waits for it.
+    Lease(Vec<Want>),
     /// Change the headers of this direction. They are held, or about to be released by the next step.
     Headers(Vec<HeaderEdit>),
     /// Everything of this direction that is held so far may go on.

@@ -15,9 +15,11 @@ use sentinel_model::Channel;
 use crate::{
     act::{Edit, mask, restore, splice},
     action::{Action, Direction},
+    admit::Gate,
     decide::{Decision, decide},
     detect::{self, Budget, Hit, Hits, leak::Watch},
     engine::{Engine, Kept},
+    guard::Usage,
     length,
     policy::{Profile, Restore},
     receipt::{Gap, GapReason, Receipt},
@@ -54,6 +56,8 @@ pub(crate) struct Stream {
     opening: Opening,
     /// In the middle of an event that is too long to be read.
     skips: bool,
+    /// What the answer says of the tokens that it took, if anybody asks.
+    usage: Option<Usage>,
 }
 
 /// What the receiver has seen of the stream, for an end that refers to it.
@@ -115,6 +119,17 @@ impl Stream {
             decision: Decision::default(),
             opening: Opening::default(),
             skips: false,
+            usage: None,
+        }
+    }
+
+    pub(crate) fn reads_usage(&mut self) {
+        self.usage = Some(Usage::default());
+    }
+
+    pub(crate) fn tell_usage(&self, gate: &mut Gate) {
+        if let Some(usage) = &self.usage {
+            gate.usage_of_stream(usage);
         }
     }
 
@@ -196,6 +211,9 @@ impl Stream {
             Ok(text) => read_event(self.framing, self.direction, text),
             Err(_) => Extraction::unreadable(self.direction, bytes, GapReason::UnknownEvent),
         };
+        if let (Some(usage), Ok(text)) = (self.usage.as_mut(), core::str::from_utf8(bytes)) {
+            payloads(self.framing, text).for_each(|(_, payload)| usage.read(payload));
+        }
         let mut new_hits = Vec::new();
         let mut budget = Budget::for_bytes(bytes.len() + CONTEXT_BYTES);
         let alone = Extraction {

@@ -64,13 +64,15 @@ unsafe extern "C" {
 }
 
 /// A host call that did not do what it should: which one, and the status it gave.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HostError {
     call: &'static str,
     status: u32,
 }
 
 impl HostError {
+    /// Somebody else was faster.
+    pub(crate) const VERSION_CONFLICT: Self = Self { call: SET_SHARED_DATA, status: 8 };
     pub(crate) const NOBODY_TO_ASK: Self = Self { call: "no collector is configured", status: 0 };
 }
 
@@ -83,6 +85,7 @@ impl fmt::Display for HostError {
 pub(crate) type HostResult<T> = Result<T, HostError>;
 
 const NOT_FOUND: u32 = 1;
+const SET_SHARED_DATA: &str = "set_shared_data";
 const NO_GRPC_STATUS: i32 = -1;
 
 /// Buffers of the ABI that this filter touches.
@@ -251,7 +254,7 @@ pub(crate) fn swap_shared_data(key: &str, value: &[u8], version: Option<u32>) ->
     // SAFETY: pointers and lengths describe slices that outlive the call.
     let status =
         unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) };
-    done("set_shared_data", status)
+    done(SET_SHARED_DATA, status)
 }
 
 /// Lets a paused direction go on, from outside of its own callbacks.

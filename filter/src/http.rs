@@ -3,15 +3,15 @@
 //! The state lives behind an `Rc`, because the root context has to reach a stream that hangs for want of a host
 //! setting. Callbacks of one VM never overlap, so the borrow is always free.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use proxy_wasm::{
     traits::{Context, HttpContext},
     types::{Action as Flow, LogLevel},
 };
 use sentinel_core::{
-    Action, Body, Direction, Exchange, HeaderEdit, HeaderHold, Opinion, Question, Reply, Standing, Step,
-    Time, Verdict,
+    Action, Body, Direction, Exchange, HeaderEdit, HeaderHold, Opinion, Peer, Question, Reply, Standing,
+    Step, Time, Verdict,
     event::{Arm, EventId},
 };
 
@@ -19,6 +19,7 @@ use crate::{
     bundles::Slots,
     collector,
     host::{self, HeaderPairs, HostError, HostResult},
+    memory::ProxyMemory,
     tools::SharedTools,
     trial::{Candidate, Mode},
     turns::{Turn, Wish},
@@ -165,6 +166,12 @@ impl Stream {
         let without_header_hold = active.settings.config.without_header_hold;
         let mut exchange = Exchange::new(active.engine.clone(), header_hold, without_header_hold, now)
             .with_tool_memory(Box::new(SharedTools));
+        if !active.guards.is_empty() {
+            let address = host::property(&["source", "address"]).unwrap_or_default();
+            let address = String::from_utf8_lossy(&address).into_owned();
+            let peer = Peer { address, user: None, tenant: None };
+            exchange = exchange.with_guards(Arc::clone(&active.guards), Box::new(ProxyMemory), peer);
+        }
         if vm::with(|vm| vm.turns.can_wait()) {
             exchange = exchange.in_turns();
             if active.collector().is_some() {
@@ -387,6 +394,7 @@ impl Stream {
             match step {
                 Step::Hold if is_stream => {}
                 Step::Hold => flow = Flow::Pause,
+                Step::Lease(wants) => vm::with(|vm| vm.leases.want(wants)),
                 Step::Later => self.wish = Some((direction, Wish::GoOn)),
                 Step::Ask(question) => self.wish = Some((direction, Wish::Ask(question))),
                 Step::Headers(edits) => {
@@ -451,7 +459,7 @@ impl Stream {
         let mut flow = Flow::Pause;
         for step in steps {
             match step {
-                Step::Hold | Step::Later | Step::Ask(_) => {}
+                Step::Hold | Step::Later | Step::Ask(_) | Step::Lease(_) => {}
                 Step::End => self.ended = Some(host::now()),
                 Step::Headers(edits) => {
                     if let Err(error) = edit_headers(direction, &edits) {

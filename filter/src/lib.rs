@@ -7,6 +7,7 @@
 //! | `host.rs` | the host border: every call to the proxy, none of which can panic |
 //! | `http.rs` | one HTTP stream: feeds the exchange, applies its steps |
 //! | `root.rs` | configuration, ticks, callouts |
+//! | `memory.rs`, `leases.rs` | what limits are counted in; shares of limits of several proxies |
 //! | `turns.rs` | what is left to do for streams, a turn at a time |
 //! | `trial.rs` | who gets a candidate |
 //! | `tools.rs` | what was seen of tools, in shared data |
@@ -23,6 +24,8 @@ mod bundles;
 mod collector;
 mod host;
 mod http;
+mod leases;
+mod memory;
 mod metrics;
 mod parts;
 mod root;

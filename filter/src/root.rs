@@ -13,6 +13,7 @@ use crate::{
     bundles::{Poller, Slots},
     host,
     http::{HttpFilter, Stream},
+    memory::ProxyMemory,
     turns, vm,
 };
 
@@ -101,6 +102,19 @@ impl Root {
         true
     }
 
+    fn took_lease(&self, token: u32, status: Option<u16>, body_bytes: usize) -> bool {
+        let Some(slots) = self.slots.as_ref() else { return false };
+        let guards = &slots.active.guards;
+        vm::with(|vm| vm.leases.answered(token, status, body_bytes, guards, &ProxyMemory))
+    }
+
+    fn ask_for_leases(&self) {
+        if let Some(slots) = self.slots.as_ref().filter(|_| vm::with(|vm| vm.leases.is_wanting())) {
+            let now = host::now();
+            vm::with(|vm| vm.leases.ask(&slots.active.settings, now));
+        }
+    }
+
     /// Requests whose bytes have arrived at the proxy but not here show that held headers never get a body.
     fn find_missing_hold(&self) {
         for waiting in vm::with(|vm| std::mem::take(&mut vm.waiting)) {
@@ -135,7 +149,7 @@ impl Context for Root {
         if turns::answered(token, self.id, opinions) {
             return;
         }
-        if self.took_bundle(token, status, body) {
+        if self.took_bundle(token, status, body) || self.took_lease(token, status, body) {
             return;
         }
         let Some(collector) = self.slots.as_ref().and_then(|slots| slots.active.collector()) else {
@@ -170,6 +184,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let is_for_streams = vm::with(|vm| vm.turns.is_soon());
+        self.ask_for_leases();
         turns::tick(self.id);
         self.keep_period();
         let now = host::now();

@@ -13,7 +13,7 @@ use std::{
 use proxy_wasm::types::LogLevel;
 use sentinel_bundle::{Bundle, Newest, PublicKey, base64};
 use sentinel_core::{
-    CompactModel, Engine, HeaderHold, PatternSet,
+    CompactModel, Engine, Guards, HeaderHold, PatternSet,
     config::{CollectorConfig, PluginConfig},
     policy::Policy,
 };
@@ -21,6 +21,8 @@ use sentinel_core::{
 use crate::{
     host::{self, HostResult},
     http::Stream,
+    leases::Leases,
+    memory::{self, ProxyMemory},
     metrics::Metrics,
     parts::Parts,
     shipper::Shipper,
@@ -42,6 +44,7 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct Active {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) guards: Arc<Guards>,
     pub(crate) settings: Rc<Settings>,
     /// The bundle that this comes from, if it comes from one.
     pub(crate) bundle: Option<String>,
@@ -63,6 +66,7 @@ pub(crate) struct Vm {
     pub(crate) metrics: Metrics,
     pub(crate) shipper: Shipper,
     pub(crate) turns: Turns,
+    pub(crate) leases: Leases,
     pub(crate) header_hold: HeaderHold,
     /// Requests whose headers are held and whose body has not come, while nobody knows yet whether it will.
     pub(crate) waiting: Vec<Waiting>,
@@ -94,6 +98,7 @@ impl Vm {
             metrics: Metrics::define(),
             shipper: Shipper::default(),
             turns: Turns::new(),
+            leases: Leases::new(),
             header_hold: HeaderHold::Unproven,
             waiting: Vec::new(),
             parts: Parts::default(),
@@ -172,8 +177,9 @@ impl Vm {
             }
             None => {
                 let engine = self.engine(settings.config.effective_policy())?;
+                let guards = guards(&engine, &settings);
                 let waits = settings.config.bundle_source.as_ref().map(|_| NO_BUNDLE_YET.to_owned());
-                Ok(Active { engine, settings, bundle: None, expires: None, degraded: waits })
+                Ok(Active { engine, guards, settings, bundle: None, expires: None, degraded: waits })
             }
         }
     }
@@ -204,7 +210,8 @@ impl Vm {
         self.parts.forget_unused();
         let id = Some(bundle.id().to_string());
         let expires = Some(bundle.manifest().expires);
-        let active = Active { engine, settings: Rc::clone(settings), bundle: id, expires, degraded: None };
+        let (guards, settings) = (guards(&engine, settings), Rc::clone(settings));
+        let active = Active { engine, guards, settings, bundle: id, expires, degraded: None };
         Ok((active, bundle.newest()))
     }
 
@@ -244,6 +251,24 @@ impl Vm {
 }
 
 const NO_BUNDLE_YET: &str = "no bundle has come yet, the policy of the configuration is used";
+
+/// The counters that a policy wants, in the memory of the proxy.
+fn guards(engine: &Engine, settings: &Settings) -> Arc<Guards> {
+    let token = settings.config.collector.as_ref().map(|collector| collector.token.as_str());
+    let guards = Guards::new(engine.policy(), memory::hash_key(token, chance_16));
+    guards.prepare(&ProxyMemory);
+    Arc::new(guards)
+}
+
+fn chance_16() -> [u8; 16] {
+    let (a, b) = (RandomState::new().build_hasher().finish(), RandomState::new().build_hasher().finish());
+    (u128::from(a) << 64 | u128::from(b)).to_le_bytes()
+}
+
+/// A number that nobody can foresee, seeded by the host.
+pub(crate) fn chance() -> u32 {
+    RandomState::new().build_hasher().finish() as u32
+}
 
 /// What this plugin is called, by which it finds its own in shared data.
 pub(crate) fn plugin_name() -> String {

@@ -346,7 +346,7 @@ impl Host<'_> {
             assert!(self.reply.is_none(), "a step after a reply: {step:?}");
             assert!(!way.passed.ended, "a step after the end: {step:?}");
             match step {
-                Step::Hold | Step::Later | Step::Ask(_) => {}
+                Step::Hold | Step::Later | Step::Ask(_) | Step::Lease(_) => {}
                 Step::Headers(_) => assert!(!way.headers_gone, "headers are changed that have gone"),
                 Step::Release(body) => {
                     way.headers_gone = true;

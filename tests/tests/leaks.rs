@@ -57,7 +57,7 @@ fn answer(stream: &[u8], piece: usize) -> (Vec<u8>, Event) {
             match step {
                 Step::Release(Body::AsReceived) => got.extend_from_slice(chunk),
                 Step::Release(Body::Replaced(bytes)) => got.extend(bytes),
-                Step::Hold | Step::Later | Step::Ask(_) => {}
+                Step::Hold | Step::Later | Step::Ask(_) | Step::Lease(_) => {}
                 Step::End => return (got, exchange.finish(EventId { vm: "vm", seq: 1 }, Time(1), None)),
                 other => panic!("{other:?}"),
             }

@@ -84,7 +84,7 @@ fn judge(content_type: &[u8], chunks: &[&[u8]]) -> Judged {
                 }
                 (Step::Reply(_), _) => forwarded = None,
                 (Step::Release(_), None) => panic!("released after a reply"),
-                (Step::Hold | Step::Later | Step::Ask(_) | Step::Headers(_), _) => {}
+                (Step::Hold | Step::Later | Step::Ask(_) | Step::Lease(_) | Step::Headers(_), _) => {}
             }
         }
     }

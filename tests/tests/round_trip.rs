@@ -67,7 +67,7 @@ fn released(steps: &mut Steps, as_received: &[u8]) -> String {
         match step {
             Step::Release(Body::AsReceived) => bytes.extend_from_slice(as_received),
             Step::Release(Body::Replaced(replaced)) => bytes.extend(replaced),
-            Step::Hold | Step::Later | Step::Ask(_) | Step::Headers(_) => {}
+            Step::Hold | Step::Later | Step::Ask(_) | Step::Lease(_) | Step::Headers(_) => {}
             other => panic!("{other:?}"),
         }
     }

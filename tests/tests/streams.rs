@@ -43,7 +43,7 @@ fn answer<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Event) {
             match step {
                 Step::Release(Body::AsReceived) => got.extend_from_slice(piece),
                 Step::Release(Body::Replaced(bytes)) => got.extend(bytes),
-                Step::Hold | Step::Later | Step::Ask(_) => {}
+                Step::Hold | Step::Later | Step::Ask(_) | Step::Lease(_) => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -13,6 +13,7 @@ use super::shape;
 use crate::{
     action::{Direction, Verdict},
     decide::Decision,
+    guard::rates::Refused,
     receipt::GapReason,
     step::Reply,
     stream::Opening,
@@ -61,6 +62,35 @@ pub(crate) fn last_words(
     let dialect = Dialect::of_event(&opening.payload).unwrap_or(by_request);
     let client = Client { dialect, ..client };
     shape::last_words(&Refusal::blocked(decision, direction, client), framing, opening)
+}
+
+/// A limit was reached.
+pub(crate) fn limited(refused: &Refused, client: Client<'_>) -> Reply {
+    let Refused { limit, quota, retry_after_s, .. } = refused;
+    let refusal = Refusal {
+        status: 429,
+        code: "sentinel_rate_limited",
+        kind: "rate_limit_error",
+        message: format!(
+            "The request was refused because the limit {limit} is reached; try again in {retry_after_s} s."
+        ),
+        verdict: Verdict::Clean,
+        direction: Direction::Request,
+        families: Vec::new(),
+        gaps: Vec::new(),
+        client,
+        details: format!("sentinel_rate_limited{{limit={limit}}}"),
+    };
+    let mut reply = refusal.reply();
+    // Kits wait as long as they are told, and try again.
+    reply.headers.retain(|(name, _)| *name != "x-should-retry");
+    reply.headers.extend([
+        ("retry-after", retry_after_s.to_string()),
+        ("ratelimit-limit", quota.limit.to_string()),
+        ("ratelimit-remaining", quota.remaining.to_string()),
+        ("ratelimit-reset", quota.reset_s.to_string()),
+    ]);
+    reply
 }
 
 /// The guard itself cannot do its work here and policy says not to let traffic by.

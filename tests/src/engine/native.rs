@@ -234,7 +234,7 @@ impl Way {
     fn apply(&mut self, steps: Vec<Step>) {
         for step in steps {
             match step {
-                Step::Hold | Step::Later | Step::Ask(_) => {}
+                Step::Hold | Step::Later | Step::Ask(_) | Step::Lease(_) => {}
                 Step::Headers(edits) => edits.iter().for_each(|edit| self.edit(edit)),
                 Step::Release(Body::AsReceived) => self.passed.append(&mut self.held),
                 Step::Release(Body::Replaced(bytes)) => {
