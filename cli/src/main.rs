@@ -5,6 +5,7 @@
 
 mod command;
 mod document;
+mod nearest;
 mod packs;
 mod report;
 

@@ -16,6 +16,7 @@ use crate::{
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginConfig {
     /// Missing: the safe built-in policy.
@@ -33,6 +34,7 @@ pub struct PluginConfig {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Fail {
     /// The request or the response is refused.
@@ -45,6 +47,7 @@ pub enum Fail {
 /// What happens on a proxy that cannot keep request headers back while the body is read: Envoy without
 /// `allow_on_headers_stop_iteration`, such as any proxy that Istio's `WasmPlugin` sets up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WithoutHeaderHold {
     /// Headers go upstream first; the body is still kept back until its verdict. Recorded in every event.
@@ -56,6 +59,7 @@ pub enum WithoutHeaderHold {
 
 /// Where events go.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CollectorConfig {
     /// Name of the Envoy cluster.
@@ -79,6 +83,7 @@ pub struct CollectorConfig {
 
 /// How the collector is asked for bundles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct BundleSource {
     pub path: String,

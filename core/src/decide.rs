@@ -15,7 +15,7 @@ use crate::{
     detect::{Catalog, Hit, RuleInfo},
     event::FINDINGS_LISTED_MAX,
     finding::Finding,
-    policy::{MaskStyle, Mode, Profile, RuleAction},
+    policy::{InForce, MaskStyle, Mode, Profile, RuleAction},
     receipt::{Gap, GapReason},
     span::Span,
     text::Layers,
@@ -56,23 +56,37 @@ pub(crate) struct Mask {
     pub(crate) hit: u32,
 }
 
-pub(crate) fn decide(
-    profile: &Profile,
+/// By what is decided: a profile, and the exemptions from it that are about the exchange.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    pub(crate) profile: &'a Profile,
+    pub(crate) exempt: InForce<'a>,
+}
+
+impl<'a> From<&'a Profile> for Terms<'a> {
+    fn from(profile: &'a Profile) -> Self {
+        Self { profile, exempt: InForce::default() }
+    }
+}
+
+pub(crate) fn decide<'a>(
+    terms: impl Into<Terms<'a>>,
     direction: Direction,
     catalog: &Catalog,
     hits: &[Hit],
     extraction: &Extraction,
 ) -> Decision {
+    let terms @ Terms { profile, .. } = terms.into();
     let mut decision = Decision::default();
     let mut wanted = Action::Allow;
-    let mut used: Vec<Used<'_>> = hits.iter().filter_map(|hit| Used::new(profile, catalog, hit)).collect();
+    let mut used: Vec<Used<'_>> = hits.iter().filter_map(|hit| Used::new(&terms, catalog, hit)).collect();
     // Strongest first, ties in the order of the body: the explanation does not depend on how detectors are listed.
     used.sort_by(|a, b| {
         b.score.total_cmp(&a.score).then(a.hit.span.cmp(&b.hit.span)).then(a.rule.id.cmp(&b.rule.id))
     });
     let mut risks = Risks::new(catalog);
     for (idx, used) in used.iter().enumerate() {
-        let Used { hit, rule, score, action } = used;
+        let Used { hit, rule, score, action, .. } = used;
         let mut moved = 0.0;
         match action {
             RuleAction::Off | RuleAction::Monitor => {}
@@ -162,18 +176,22 @@ struct Used<'a> {
     rule: &'a RuleInfo,
     score: f32,
     action: RuleAction,
+    /// Why it moves nothing, although the profile would let it.
+    exempt: Option<&'a str>,
 }
 
 impl<'a> Used<'a> {
-    fn new(profile: &Profile, catalog: &'a Catalog, hit: &'a Hit) -> Option<Self> {
+    fn new(Terms { profile, exempt }: &Terms<'a>, catalog: &'a Catalog, hit: &'a Hit) -> Option<Self> {
         let rule = catalog.rule(hit.rule)?;
-        let action = profile.rule_action(&rule.id, rule.family);
-        (rule.level <= profile.level && action != RuleAction::Off).then_some(Self {
-            hit,
-            rule,
-            score: catalog.score(hit),
-            action,
-        })
+        if !profile.uses(hit.channel, &rule.id, rule.family, rule.level) {
+            return None;
+        }
+        let exempt = exempt.reason(&rule.id, rule.family);
+        let action = match exempt {
+            Some(_) => RuleAction::Monitor,
+            None => profile.action_on(hit.channel, &rule.id, rule.family),
+        };
+        Some(Self { hit, rule, score: catalog.score(hit), action, exempt })
     }
 
     /// What the finding says by itself. An attack that only raises the score says nothing before the thresholds do.
@@ -199,7 +217,8 @@ impl<'a> Used<'a> {
             score: self.score,
             moved,
             contexts: self.hit.contexts.of(catalog).map(|context| context.id.clone()).collect(),
-            shadow: self.action == RuleAction::Monitor,
+            shadow: self.action == RuleAction::Monitor && self.exempt.is_none(),
+            exempt: self.exempt.map(String::from),
         }
     }
 }

@@ -12,7 +12,7 @@ use sentinel_model::{Channel, Family};
 use crate::{
     act::mask::Placeholders,
     action::{Action, Direction, Verdict},
-    decide::Decision,
+    decide::{Decision, Terms},
     detect::{
         Catalog, Contexts, Detector, Found, Hit, RuleIdx, RuleInfo,
         card::CardDetector,
@@ -35,7 +35,7 @@ use crate::{
     hash,
     inspect::Inspection,
     opinion::Opinion,
-    policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile, RuleAction},
+    policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile},
     receipt::{GapReason, Receipt},
     span::Span,
     text::{Beginnings, Vocabulary},
@@ -74,6 +74,8 @@ pub(crate) struct Kept {
     /// What the response is held against.
     pub(crate) memory: Memory,
     pub(crate) offers: Offers,
+    /// Numbers of the exemptions of the policy that are about this exchange.
+    pub(crate) exemptions: Vec<u16>,
 }
 
 /// The outcome of [`Engine::scan`]: what the `sentinel scan` command prints.
@@ -278,6 +280,10 @@ impl Engine {
         &self.default_profile
     }
 
+    pub(crate) fn terms<'a>(&'a self, profile: &'a Profile, exemptions: &'a [u16]) -> Terms<'a> {
+        Terms { profile, exempt: self.policy.in_force(exemptions) }
+    }
+
     pub(crate) fn detectors(&self) -> [&dyn Detector; 6] {
         [&self.patterns, &self.card, &self.secrets, &self.pii, &self.obfuscation, &self.inline]
     }
@@ -302,7 +308,7 @@ impl Engine {
 
     /// The model, if this profile makes use of it.
     pub(crate) fn model_for(&self, profile: &Profile) -> Option<&dyn Detector> {
-        let is_used = |id: &str, family| profile.rule_action(id, family) != RuleAction::Off;
+        let is_used = |id: &str, family| profile.uses_somewhere(id, family, 1);
         let wanted = profile.model.enabled && model::any_rule(is_used);
         let detector = self.model.as_ref().filter(|_| wanted)?;
         Some(detector)
@@ -347,12 +353,10 @@ impl Engine {
         }
         let is_sensitive = |hit: &&Hit| {
             self.catalog.rule(hit.rule).is_some_and(|rule| {
-                !rule.family.raises_risk()
-                    && rule.level <= profile.level
-                    && profile.rule_action(&rule.id, rule.family) != RuleAction::Off
+                !rule.family.raises_risk() && profile.uses(hit.channel, &rule.id, rule.family, rule.level)
             })
         };
-        memory.learn(body, extraction, hits.iter().filter(is_sensitive), profile.level > 1);
+        memory.learn(body, extraction, hits.iter().filter(is_sensitive), profile.level_max() > 1);
     }
 
     fn vocabularies(&self) -> impl Iterator<Item = &PatternSet> {
@@ -377,9 +381,8 @@ impl Engine {
         texts: impl FnOnce() -> T,
         offers: &mut Offers,
     ) -> Vec<Hit> {
-        let is_used = |rule: &RuleInfo| {
-            rule.level <= profile.level && profile.rule_action(&rule.id, rule.family) != RuleAction::Off
-        };
+        let is_used =
+            |rule: &RuleInfo| profile.uses(Channel::ToolDefinition, &rule.id, rule.family, rule.level);
         let defines = |segment: &Segment| segment.channel == Channel::ToolDefinition;
         if !offers.can_be_compared()
             || !profile.tools.drift.covers(direction)

@@ -39,7 +39,7 @@ use crate::{
     inspect::{Inspection, Reading},
     intake::Intake,
     opinion::Opinion,
-    policy::{AcceptEncoding, GapAction, Mode, Profile},
+    policy::{AcceptEncoding, Caller, GapAction, Mode, Profile, Tenant, TenantVerdict},
     receipt::{Gap, GapReason, Receipt},
     span::Span,
     step::{Body, HeaderEdit, Reply, Step, Steps, Time},
@@ -73,6 +73,7 @@ pub struct Exchange {
     kept: Kept,
     restored: u32,
     degraded: Option<String>,
+    client_address: Option<String>,
     gate: Option<Gate>,
     host: Abilities,
 }
@@ -174,9 +175,17 @@ impl Exchange {
             kept: Kept { memory: Memory::new(now.0), ..Kept::default() },
             restored: 0,
             degraded: None,
+            client_address: None,
             gate: None,
             host: Abilities::default(),
         }
+    }
+
+    /// Who sends, as far as the host trusts it: an address, with or without a port.
+    #[must_use]
+    pub fn with_client_address(mut self, address: impl Into<String>) -> Self {
+        self.client_address = Some(address.into());
+        self
     }
 
     /// With limits, and the memory that they are counted in.
@@ -218,8 +227,13 @@ impl Exchange {
     ) {
         self.request.begin(headers, now);
         self.meta.read(headers);
-        self.choose_profile(headers, profile);
+        let is_served = self.choose_profile(headers, profile, now);
         self.kept.offers.are_of(&self.meta.host, self.meta.route.as_deref().unwrap_or_default());
+        if !is_served {
+            self.note(Direction::Request, Decision::refused(GapReason::NotGuarded));
+            let reply = reply::unknown_tenant(self.meta.client());
+            return self.refuse(Direction::Request, reply, Receipt::default(), steps);
+        }
         let mut edits = forged_headers(headers);
         if !self.is_guarded() {
             self.push_headers(edits, steps);
@@ -409,19 +423,35 @@ impl Exchange {
         }
     }
 
-    fn choose_profile(&mut self, headers: &Headers<'_>, chosen_by_host: Option<&str>) {
-        let route = self.engine.policy().route(headers);
+    /// Whether the request is of somebody whom policy serves.
+    fn choose_profile(&mut self, headers: &Headers<'_>, chosen_by_host: Option<&str>, now: Time) -> bool {
+        let engine = Arc::clone(&self.engine);
+        let policy = engine.policy();
+        let route = policy.route(headers);
         self.meta.route = route.map(|route| route.name.clone());
-        let Some(route) = route.filter(|route| route.guard) else { return };
+        let Some(route) = route.filter(|route| route.guard) else { return true };
+        let Tenant { name: tenant, verdict, .. } = policy.tenant(headers, route);
+        let caller = Caller { address: self.client_address.as_deref(), headers, tenant };
+        self.kept.exemptions = policy.exemptions_for(Some(&route.name), &caller, now);
+        let (own, is_served) = match verdict {
+            TenantVerdict::Profile(name) => (name, true),
+            // Watching refuses nothing.
+            TenantVerdict::Refused => {
+                let watches =
+                    engine.profile(&route.profile).is_some_and(|profile| profile.mode == Mode::Monitor);
+                (route.profile.as_str(), watches)
+            }
+        };
         let name = match chosen_by_host {
             Some(name) if self.engine.profile(name).is_some() => name,
             Some(unknown) => {
                 self.degraded = Some(format!("route metadata names the unknown profile {unknown:?}"));
-                &route.profile
+                own
             }
-            None => &route.profile,
+            None => own,
         };
         self.meta.profile = Some(name.to_string());
+        is_served
     }
 
     /// Counts the request; a refusal, if the profile enforces it.
@@ -725,14 +755,14 @@ impl Exchange {
         let encoded = side.intake.encoded();
         side.receipt = Receipt { encoded, ..receipt };
         side.state = State::Done;
-        let mut edits = tag_headers(&decision);
+        let mut edits = self.tag_headers(&decision);
         if changed.is_some() && encoded.is_some() {
             edits.push(HeaderEdit::remove("content-encoding"));
         }
         if let Some(changed) = &changed {
             edits.push(HeaderEdit::set("content-length", changed.len()));
         }
-        if side.headers == HeaderState::Held {
+        if self.side_mut(direction).headers == HeaderState::Held {
             self.push_headers(edits, steps);
         }
         self.side_mut(direction).headers = HeaderState::Gone;
@@ -771,7 +801,7 @@ impl Exchange {
             return self.refuse(direction, reply, receipt, steps);
         }
         if self.side_mut(direction).headers == HeaderState::Held {
-            self.push_headers(tag_headers(&decision), steps);
+            self.push_headers(self.tag_headers(&decision), steps);
         }
         self.note(direction, decision);
         self.pass(direction, reason, end, steps);
@@ -805,6 +835,10 @@ impl Exchange {
         if !edits.is_empty() {
             steps.push(Step::Headers(edits));
         }
+    }
+
+    fn tag_headers(&self, decision: &Decision) -> Vec<HeaderEdit> {
+        self.engine.policy().emit.only_wanted(tag_headers(decision))
     }
 
     fn note(&mut self, direction: Direction, decision: Decision) {
@@ -907,7 +941,8 @@ fn tag_headers(decision: &Decision) -> Vec<HeaderEdit> {
     if decision.action < Action::Tag {
         return Vec::new();
     }
-    let mut rules: Vec<&str> = decision.findings.iter().map(|finding| finding.rule.as_str()).collect();
+    let listed = decision.findings.iter().filter(|finding| finding.exempt.is_none());
+    let mut rules: Vec<&str> = listed.map(|finding| finding.rule.as_str()).collect();
     rules.sort_unstable();
     rules.dedup();
     rules.truncate(RULES_LISTED_MAX);

@@ -30,4 +30,14 @@ pub struct Finding {
     /// Policy only records this rule; it moved nothing.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub shadow: bool,
+    /// Policy exempts this exchange from the rule, for this reason; it moved nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exempt: Option<String>,
+}
+
+impl Finding {
+    /// Whether it may have led to what was done.
+    pub const fn counts(&self) -> bool {
+        !self.shadow && self.exempt.is_none()
+    }
 }

@@ -218,7 +218,7 @@ impl Engine {
         direction: Direction,
         body: &[u8],
         mut reading: Reading,
-        Kept { placeholders, memory, offers }: &mut Kept,
+        Kept { placeholders, memory, offers, exemptions }: &mut Kept,
     ) -> Inspection {
         reading.conclude_windows(self, body.len());
         let gaps = reading.gaps();
@@ -227,7 +227,8 @@ impl Engine {
         extraction.gaps.extend(length::gap(&profile.limits, direction, body, &extraction));
         let text = || core::str::from_utf8(body).ok().map(|text| (0, text)).into_iter();
         hits.extend(self.drifts(profile, direction, &extraction, text, offers));
-        let decision = decide(profile, direction, self.catalog(), &hits, &extraction);
+        let terms = self.terms(profile, exemptions);
+        let decision = decide(terms, direction, self.catalog(), &hits, &extraction);
         offers.settle(decision.action != Action::Block);
         if direction == Direction::Request {
             self.remember(profile, body, &extraction, &hits, memory);

@@ -4,267 +4,78 @@
 //! document out again shows every default that is in force (`sentinel policy explain`). Checks that the types
 //! cannot say are in [`Policy::check`], so that a policy that loads is a policy that works.
 
+mod client;
+mod emit;
+mod error;
+mod exempt;
+mod gaps;
 mod inline;
+mod moment;
+mod names;
 mod opinion;
+mod parsed;
+mod path;
+mod profile;
+mod route;
+mod settings;
+mod tenant;
 
+pub use client::{Caller, Client, HeaderKey};
+pub use emit::{Emit, EmitHeader};
+pub use error::PolicyError;
+pub use exempt::Exemption;
+pub use gaps::{GapAction, GapPolicy};
 pub use inline::InlineRule;
+pub use moment::Until;
+pub use names::DETECTORS;
 pub use opinion::OpinionPolicy;
-
-use alloc::{
-    collections::BTreeMap,
-    string::{String, ToString},
-    vec::Vec,
+pub use parsed::Parsed;
+pub use profile::{ChannelPolicy, MaskStyle, Mode, Profile, RuleAction, Thresholds};
+pub use route::{Route, RouteMatch};
+pub use settings::{
+    AcceptEncoding, BODY_BYTES_DEFAULT, BODY_BYTES_LIMIT, Drift, Limits, ModelPolicy, OnLimit,
+    PROMPT_CHARS_DEFAULT, RESPONSE_CHARS_DEFAULT, ResponsePolicy, Restore, ToolPolicy,
 };
-use core::fmt;
+pub use tenant::{Tenant, TenantVerdict, Tenants, UnknownTenant};
 
-use sentinel_model::{Channel, Family, fold};
+pub(crate) use exempt::InForce;
+
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+
+use sentinel_model::{Family, fold};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    action::{Action, Direction},
-    guard::RatePolicy,
-    http::Headers,
-    receipt::GapReason,
-};
+use self::error::Complaints;
+use crate::{guard::RatePolicy, http::Headers, step::Time};
 
 pub const SCHEMA: &str = "sentinel.policy/1";
 
 /// The profile that routes use unless they name another, and that exists even if the document has no profiles.
 pub const DEFAULT_PROFILE: &str = "default";
 
-/// Well below the 1 MiB that Envoy buffers by default, so that policy decides and not the proxy's 413.
-pub const BODY_BYTES_DEFAULT: u32 = 512 * 1024;
-pub const BODY_BYTES_LIMIT: u32 = 16 * 1024 * 1024;
-pub const PROMPT_CHARS_DEFAULT: u32 = 10_000;
 pub const CANARIES_MAX: usize = 64;
 pub const CANARY_BYTES_MIN: usize = 8;
 pub const CANARY_BYTES_MAX: usize = 256;
-pub const RESPONSE_CHARS_DEFAULT: u32 = 50_000;
-
-/// What invoices show of a number, and nobody can use.
-const KEEP_LAST_MAX: u8 = 4;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
+    #[cfg_attr(feature = "schema", schemars(extend("const" = SCHEMA)))]
     pub schema: String,
     /// The first route that matches decides. Traffic that no route matches is forwarded and recorded as not guarded.
     pub routes: Vec<Route>,
     pub profiles: BTreeMap<String, Profile>,
+    pub tenants: Option<Tenants>,
+    pub exemptions: Vec<Exemption>,
     /// Texts that must never leave, whatever the profile: in no answer, and in no arguments of tools.
     pub canaries: Vec<String>,
     /// Rules of this policy's own.
     pub patterns: Vec<InlineRule>,
+    pub emit: Emit,
     /// How many requests and tokens somebody may use.
     pub rates: RatePolicy,
 }
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    pub name: String,
-    #[serde(default, rename = "match")]
-    pub matches: RouteMatch,
-    #[serde(default = "default_profile_name")]
-    pub profile: String,
-    /// `false` lets the traffic of this route pass unscanned, and says so in the receipt.
-    #[serde(default = "yes")]
-    pub guard: bool,
-}
-
-/// All that is given must hold. `*` at the end of a path or at the start of a host stands for anything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RouteMatch {
-    pub path: Option<String>,
-    pub host: Option<String>,
-    /// Empty: any method.
-    pub methods: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Profile {
-    pub mode: Mode,
-    /// Paranoia level: rules above it are not used.
-    pub level: u8,
-    /// Where risk begins to be tagged and to be blocked, unless a channel says otherwise.
-    pub thresholds: Thresholds,
-    pub channels: BTreeMap<Channel, Thresholds>,
-    /// By rule id (`pii/card`) or family (`pii`): what a finding leads to. The id goes before the family.
-    pub rules: BTreeMap<String, RuleAction>,
-    /// By rule id or family, as in `rules`: how a mask looks.
-    pub masks: BTreeMap<String, MaskStyle>,
-    pub on_gap: GapPolicy,
-    pub limits: Limits,
-    pub response: ResponsePolicy,
-    pub tools: ToolPolicy,
-    pub model: ModelPolicy,
-    pub opinion: OpinionPolicy,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    #[default]
-    Enforce,
-    /// Everything is decided and recorded, nothing is changed or refused.
-    Monitor,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Thresholds {
-    pub tag: f32,
-    pub block: f32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RuleAction {
-    /// The finding raises the risk score, and the thresholds decide.
-    Score,
-    /// The rule is not used.
-    Off,
-    /// Recorded only; moves nothing.
-    Monitor,
-    Tag,
-    Mask,
-    Block,
-}
-
-/// What stands where something was masked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaskStyle {
-    /// `[CARD_1]`, for which the answer gets the text back.
-    #[default]
-    Placeholder,
-    /// Stars, and so many letters and digits of its end. Of an e-mail address the domain stays.
-    KeepLast(u8),
-}
-
-/// What a gap in the receipt leads to. A reason that is not listed takes the built-in choice of its direction.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GapPolicy {
-    pub request: BTreeMap<GapReason, GapAction>,
-    pub response: BTreeMap<GapReason, GapAction>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GapAction {
-    Allow,
-    Tag,
-    Block,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// A larger body is a `size` gap. Keep it below the buffer limit of the proxy.
-    pub body_bytes: u32,
-    /// A longer text of a user, in one message or several in a row, is a `length` gap.
-    pub prompt_chars: u32,
-    /// The same for an answer.
-    pub response_chars: u32,
-    pub on_limit: OnLimit,
-}
-
-/// What becomes of texts that are longer than they should be. All of them are scanned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnLimit {
-    Reject,
-    ScanAndMark,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ResponsePolicy {
-    /// `false` forwards responses as they come and records them as not guarded.
-    pub guard: bool,
-    pub accept_encoding: AcceptEncoding,
-    pub restore: Restore,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AcceptEncoding {
-    /// The upstream is asked for a plain response, so that it can be read.
-    Strip,
-    /// It is asked for no coding that cannot be decoded here.
-    Readable,
-    Keep,
-}
-
-/// Where an answer gets the text back that was masked in its request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Restore {
-    /// In what the model says and in the arguments of the tools that it calls.
-    Everywhere,
-    /// Not in the arguments of tools.
-    Text,
-    Off,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ToolPolicy {
-    pub drift: Drift,
-}
-
-/// What the model does for a profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelPolicy {
-    pub enabled: bool,
-    /// Windows of a body that the second stage reads, of those that the first leaves open.
-    pub windows: u32,
-}
-
-/// What a host has time for between two other connections: a window takes it two milliseconds.
-const WINDOWS_DEFAULT: u32 = 2;
-const WINDOWS_MAX: u32 = 64;
-
-/// Where definitions of tools are held against those that were seen before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Drift {
-    /// In what servers of tools list.
-    #[default]
-    Responses,
-    /// In what applications send to their models, too.
-    Everywhere,
-    Off,
-}
-
-impl Drift {
-    pub(crate) const fn covers(self, direction: Direction) -> bool {
-        match self {
-            Self::Responses => matches!(direction, Direction::Response),
-            Self::Everywhere => true,
-            Self::Off => false,
-        }
-    }
-}
-
-/// Why a policy is refused: where, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyError {
-    pub field: String,
-    pub reason: String,
-}
-
-impl fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.reason)
-    }
-}
-
-impl core::error::Error for PolicyError {}
 
 impl Default for Policy {
     /// The safe built-in policy: whatever carries a body is guarded and enforced.
@@ -279,86 +90,63 @@ impl Default for Policy {
             schema: SCHEMA.into(),
             routes: Vec::from([everything]),
             profiles: BTreeMap::from([(default_profile_name(), Profile::default())]),
+            tenants: None,
+            exemptions: Vec::new(),
             canaries: Vec::new(),
             patterns: Vec::new(),
+            emit: Emit::default(),
             rates: RatePolicy::default(),
         }
-    }
-}
-
-impl Default for Profile {
-    fn default() -> Self {
-        Self {
-            mode: Mode::Enforce,
-            level: 1,
-            thresholds: Thresholds { tag: 0.4, block: 0.8 },
-            channels: BTreeMap::new(),
-            rules: [Family::Pii, Family::Secret].map(|f| (f.name().to_string(), RuleAction::Mask)).into(),
-            masks: BTreeMap::new(),
-            on_gap: GapPolicy::default(),
-            limits: Limits::default(),
-            response: ResponsePolicy::default(),
-            tools: ToolPolicy::default(),
-            model: ModelPolicy::default(),
-            opinion: OpinionPolicy::default(),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes: BODY_BYTES_DEFAULT,
-            prompt_chars: PROMPT_CHARS_DEFAULT,
-            response_chars: RESPONSE_CHARS_DEFAULT,
-            on_limit: OnLimit::ScanAndMark,
-        }
-    }
-}
-
-impl Default for ModelPolicy {
-    fn default() -> Self {
-        Self { enabled: true, windows: WINDOWS_DEFAULT }
-    }
-}
-
-impl Default for ResponsePolicy {
-    fn default() -> Self {
-        Self { guard: true, accept_encoding: AcceptEncoding::Strip, restore: Restore::Everywhere }
     }
 }
 
 impl Policy {
     /// Everything that the types do not say. `rules` are the rule ids that exist.
     pub fn check<'a>(&self, rules: impl Iterator<Item = &'a str> + Clone) -> Result<(), PolicyError> {
+        self.complaints(rules).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// The same, and not only the first. Expressions of `patterns` are checked where they are compiled.
+    pub fn complaints<'a>(&self, rules: impl Iterator<Item = &'a str> + Clone) -> Vec<PolicyError> {
+        let mut list = Vec::new();
+        let mut complaints = Complaints::new(&mut list);
         if self.schema != SCHEMA {
-            return Err(error("schema", alloc::format!("is {:?}, expected {SCHEMA:?}", self.schema)));
+            complaints.add("schema", alloc::format!("is {:?}, expected {SCHEMA:?}", self.schema));
         }
-        self.rates.check().map_err(|inner| error(&alloc::format!("rates.{}", inner.field), inner.reason))?;
         for (idx, route) in self.routes.iter().enumerate() {
-            let field = alloc::format!("routes[{idx}]");
-            if route.profile != DEFAULT_PROFILE && !self.profiles.contains_key(&route.profile) {
-                let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
-                let reason = alloc::format!("there is no profile {:?}; there are {known:?}", route.profile);
-                return Err(error(&alloc::format!("{field}.profile"), reason));
+            let mut complaints = complaints.at(&alloc::format!("routes[{idx}]"));
+            if let Some(reason) = self.no_profile(&route.profile) {
+                complaints.add("profile", reason);
             }
-            route
-                .matches
-                .check()
-                .map_err(|(at, reason)| error(&alloc::format!("{field}.match.{at}"), reason))?;
+            route.matches.check(&mut complaints.at("match"));
         }
         for (name, profile) in &self.profiles {
-            profile
-                .check(rules.clone())
-                .map_err(|(at, reason)| error(&alloc::format!("profiles.{name}.{at}"), reason))?;
+            profile.check(&rules, &mut complaints.at(&alloc::format!("profiles.{name}")));
         }
-        check_canaries(&self.canaries)?;
-        inline::check(&self.patterns)
+        if let Some(tenants) = &self.tenants {
+            tenants.check(|name| self.no_profile(name), &mut complaints);
+        }
+        let routes: Vec<&str> = self.routes.iter().map(|route| route.name.as_str()).collect();
+        exempt::check(&self.exemptions, &routes, &rules, &mut complaints);
+        check_canaries(&self.canaries, &mut complaints);
+        inline::check(&self.patterns, &mut complaints);
+        if let Err(error) = self.rates.check() {
+            complaints.add(&alloc::format!("rates.{}", error.field), error.reason);
+        }
+        list
+    }
+
+    fn no_profile(&self, name: &str) -> Option<String> {
+        let exists = name == DEFAULT_PROFILE || self.profiles.contains_key(name);
+        (!exists).then(|| {
+            let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
+            alloc::format!("there is no profile {name:?}; there are {known:?}")
+        })
     }
 
     /// No profile uses a rule above this level.
     pub(crate) fn level_max(&self) -> u8 {
-        let levels = self.profiles.values().map(|profile| profile.level);
+        let levels = self.profiles.values().map(Profile::level_max);
         levels.fold(Profile::default().level, u8::max)
     }
 
@@ -367,267 +155,59 @@ impl Policy {
     }
 
     /// The first route that matches a request.
-    pub(crate) fn route(&self, headers: &Headers<'_>) -> Option<&Route> {
+    pub fn route(&self, headers: &Headers<'_>) -> Option<&Route> {
         self.routes.iter().find(|route| route.matches.matches(headers, route.guard))
+    }
+
+    /// Who sends a request on a route, and which profile that means.
+    pub fn tenant<'a>(&'a self, headers: &Headers<'a>, route: &'a Route) -> Tenant<'a> {
+        match &self.tenants {
+            Some(tenants) => tenants.of(headers, route),
+            None => Tenant { name: None, is_listed: false, verdict: TenantVerdict::Profile(&route.profile) },
+        }
+    }
+
+    /// Numbers of the exemptions that are about a request: what [`Policy::in_force`] takes.
+    pub fn exemptions_for(&self, route: Option<&str>, caller: &Caller<'_>, now: Time) -> Vec<u16> {
+        let all = self.exemptions.iter().enumerate();
+        all.filter(|(_, exemption)| exemption.applies(route, caller, now))
+            .map(|(idx, _)| idx as u16)
+            .collect()
+    }
+
+    /// The exemption that a finding of this rule falls under.
+    pub fn exempt(
+        &self,
+        rule: &str,
+        family: Family,
+        route: Option<&str>,
+        caller: &Caller<'_>,
+        now: Time,
+    ) -> Option<&Exemption> {
+        let covers =
+            |exemption: &&Exemption| exemption.covers(rule, family) && exemption.applies(route, caller, now);
+        self.exemptions.iter().find(covers)
+    }
+
+    pub(crate) fn in_force<'a>(&'a self, numbers: &'a [u16]) -> InForce<'a> {
+        InForce { exemptions: &self.exemptions, numbers }
     }
 }
 
 /// Shorter ones stand in harmless texts; none of them is named in the error, which goes into logs.
-fn check_canaries(canaries: &[String]) -> Result<(), PolicyError> {
+fn check_canaries(canaries: &[String], complaints: &mut Complaints<'_>) {
     if canaries.len() > CANARIES_MAX {
         let reason = alloc::format!("has {} texts, expected at most {CANARIES_MAX}", canaries.len());
-        return Err(error("canaries", reason));
+        complaints.add("canaries", reason);
     }
     for (idx, canary) in canaries.iter().enumerate() {
         // Compared without regard to case and to characters that show nothing.
         let len = fold::fold_word(canary).trim().len();
         if !(CANARY_BYTES_MIN..=CANARY_BYTES_MAX).contains(&len) {
             let reason = alloc::format!("has {len} bytes, expected {CANARY_BYTES_MIN} to {CANARY_BYTES_MAX}");
-            return Err(error(&alloc::format!("canaries[{idx}]"), reason));
+            complaints.add(&alloc::format!("canaries[{idx}]"), reason);
         }
     }
-    Ok(())
-}
-
-type Complaint = (String, String);
-
-impl RouteMatch {
-    fn check(&self) -> Result<(), Complaint> {
-        if let Some(path) = &self.path
-            && (!path.starts_with('/') || path.trim_end_matches('*').contains('*') || path.ends_with("**"))
-        {
-            let reason = alloc::format!("is {path:?}, expected \"/exact\" or \"/prefix*\"");
-            return Err(("path".into(), reason));
-        }
-        if let Some(host) = &self.host
-            && (host.is_empty() || host.trim_start_matches('*').contains('*') || host.starts_with("**"))
-        {
-            return Err(("host".into(), alloc::format!("is {host:?}, expected \"name\" or \"*.suffix\"")));
-        }
-        Ok(())
-    }
-
-    /// A route that guards takes a path in every spelling that some server might read as it; a route that lets pass
-    /// takes only one that reads as it in any case.
-    fn matches(&self, headers: &Headers<'_>, guard: bool) -> bool {
-        let path = headers.value(":path").unwrap_or_default();
-        let path = path.split(|b| *b == b'?').next().unwrap_or_default();
-        let host = headers.value(":authority").or_else(|| headers.value("host")).unwrap_or_default();
-        let method = headers.value(":method").unwrap_or_default();
-        let path_fits = |pattern: &str| {
-            let as_sent = path_matches(pattern, path);
-            let as_read = || path_matches(&pattern.to_ascii_lowercase(), &plain_path(path));
-            if guard { as_sent || as_read() } else { as_sent && as_read() }
-        };
-        self.path.as_deref().is_none_or(path_fits)
-            && self.host.as_deref().is_none_or(|pattern| host_matches(pattern, host))
-            && (self.methods.is_empty()
-                || self.methods.iter().any(|m| method.eq_ignore_ascii_case(m.as_bytes())))
-    }
-}
-
-fn path_matches(pattern: &str, path: &[u8]) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => path.starts_with(prefix.as_bytes()),
-        None => path == pattern.as_bytes(),
-    }
-}
-
-/// A path as the most generous server reads it: percent signs resolved, in lower case, one slash for many, no dots.
-fn plain_path(path: &[u8]) -> Vec<u8> {
-    let mut path = path.to_vec();
-    // Some chains of servers decode more than once.
-    for _ in 0..3 {
-        path = decoded(&path);
-    }
-    let mut plain: Vec<&[u8]> = Vec::new();
-    for part in path.split(|b| *b == b'/') {
-        // Some servers strip parameters of a path segment.
-        match part.split(|b| *b == b';').next().unwrap_or_default() {
-            b"" | b"." => {}
-            b".." => drop(plain.pop()),
-            part => plain.push(part),
-        }
-    }
-    let mut out = Vec::with_capacity(path.len() + 1);
-    for part in plain {
-        out.push(b'/');
-        out.extend_from_slice(part);
-    }
-    if path.ends_with(b"/") || out.is_empty() {
-        out.push(b'/');
-    }
-    out
-}
-
-/// Percent signs resolved once, in lower case, slashes forward.
-fn decoded(path: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let [byte, after @ ..] = rest {
-        let digits = after.first_chunk::<2>().filter(|_| *byte == b'%').and_then(|[high, low]| {
-            Some(char::from(*high).to_digit(16)? << 4 | char::from(*low).to_digit(16)?)
-        });
-        let (byte, used) = digits.map_or((*byte, 0), |value| (value as u8, 2));
-        decoded.push(if byte == b'\\' { b'/' } else { byte.to_ascii_lowercase() });
-        rest = after.get(used..).unwrap_or_default();
-    }
-    decoded
-}
-
-fn host_matches(pattern: &str, host: &[u8]) -> bool {
-    let name = host.rsplitn(2, |b| *b == b':').last().unwrap_or(host);
-    let name = name.strip_suffix(b".").unwrap_or(name);
-    match pattern.strip_prefix('*') {
-        Some(suffix) => {
-            let from = name.len().saturating_sub(suffix.len());
-            name.get(from..).is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
-        }
-        None => {
-            name.eq_ignore_ascii_case(pattern.as_bytes()) || host.eq_ignore_ascii_case(pattern.as_bytes())
-        }
-    }
-}
-
-impl Profile {
-    fn check<'a>(&self, rules: impl Iterator<Item = &'a str> + Clone) -> Result<(), Complaint> {
-        if !(1..=4).contains(&self.level) {
-            return Err(("level".into(), alloc::format!("is {}, expected 1 to 4", self.level)));
-        }
-        if self.model.windows > WINDOWS_MAX {
-            let reason = alloc::format!("is {}, expected {WINDOWS_MAX} at most", self.model.windows);
-            return Err(("model.windows".into(), reason));
-        }
-        self.opinion.check()?;
-        self.thresholds.check("thresholds".into())?;
-        for (channel, thresholds) in &self.channels {
-            thresholds.check(alloc::format!("channels.{}", channel.name()))?;
-        }
-        let names = self.rules.keys().map(|name| ("rules", name));
-        for (field, name) in names.chain(self.masks.keys().map(|name| ("masks", name))) {
-            let is_family = Family::ALL.iter().any(|family| family.name() == name);
-            if !is_family && !rules.clone().any(|rule| rule == name) {
-                let families = Family::ALL.map(Family::name);
-                let reason =
-                    alloc::format!("no rule has this id and no family this name; families are {families:?}");
-                return Err((alloc::format!("{field}.{name}"), reason));
-            }
-        }
-        for (name, style) in &self.masks {
-            if let MaskStyle::KeepLast(n) = style
-                && !(1..=KEEP_LAST_MAX).contains(n)
-            {
-                let reason = alloc::format!("is {n}, expected 1 to {KEEP_LAST_MAX}");
-                return Err((alloc::format!("masks.{name}.keep_last"), reason));
-            }
-        }
-        if !(1024..=BODY_BYTES_LIMIT).contains(&self.limits.body_bytes) {
-            let reason = alloc::format!("is {}, expected 1024 to {BODY_BYTES_LIMIT}", self.limits.body_bytes);
-            return Err(("limits.body_bytes".into(), reason));
-        }
-        let Limits { prompt_chars, response_chars, .. } = self.limits;
-        for (field, chars) in
-            [("limits.prompt_chars", prompt_chars), ("limits.response_chars", response_chars)]
-        {
-            if chars == 0 {
-                return Err((field.into(), "is 0, expected at least 1".into()));
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn thresholds(&self, channel: Channel) -> Thresholds {
-        self.channels.get(&channel).copied().unwrap_or(self.thresholds)
-    }
-
-    pub(crate) fn rule_action(&self, id: &str, family: Family) -> RuleAction {
-        let chosen = self.rules.get(id).or_else(|| self.rules.get(family.name()));
-        chosen.copied().unwrap_or(match family {
-            Family::Pii | Family::Secret => RuleAction::Mask,
-            Family::Harmful => RuleAction::Off,
-            _ => RuleAction::Score,
-        })
-    }
-
-    pub(crate) fn mask_style(&self, id: &str, family: Family) -> MaskStyle {
-        self.masks.get(id).or_else(|| self.masks.get(family.name())).copied().unwrap_or_default()
-    }
-
-    pub fn gap_action(&self, direction: Direction, reason: GapReason) -> GapAction {
-        let chosen = match direction {
-            Direction::Request => &self.on_gap.request,
-            Direction::Response => &self.on_gap.response,
-        };
-        chosen.get(&reason).copied().unwrap_or_else(|| match (reason, self.limits.on_limit) {
-            (GapReason::Length, OnLimit::Reject) => GapAction::Block,
-            _ => builtin_gap_action(direction, reason),
-        })
-    }
-
-    /// The profile with the built-in choice written out for every gap reason.
-    pub fn explained(&self) -> Self {
-        let all = |direction| GapReason::ALL.map(|reason| (reason, self.gap_action(direction, reason)));
-        let channels = Channel::ALL.map(|channel| (channel, self.thresholds(channel)));
-        let rules = Family::ALL.map(|family| (family.name().to_string(), self.rule_action("", family)));
-        let masked = [Family::Pii, Family::Secret];
-        let masks = masked.map(|family| (family.name().to_string(), self.mask_style("", family)));
-        let mut explained = self.clone();
-        explained.channels = channels.into_iter().collect();
-        explained.rules = rules.into_iter().chain(self.rules.clone()).collect();
-        explained.masks = masks.into_iter().chain(self.masks.clone()).collect();
-        explained.on_gap.request = all(Direction::Request).into_iter().collect();
-        explained.on_gap.response = all(Direction::Response).into_iter().collect();
-        explained
-    }
-}
-
-impl Thresholds {
-    fn check(&self, field: String) -> Result<(), Complaint> {
-        match self.tag > 0.0 && self.tag <= self.block && self.block.is_finite() {
-            true => Ok(()),
-            false => {
-                let reason = alloc::format!(
-                    "tag is {} and block is {}, expected 0 < tag <= block; a threshold above 1 switches it off",
-                    self.tag,
-                    self.block
-                );
-                Err((field, reason))
-            }
-        }
-    }
-}
-
-/// In a request, what a sender can choose in order to hide text is refused; what an honest sender cannot help
-/// is marked. A response is never refused for what could not be read unless policy asks for it.
-const fn builtin_gap_action(direction: Direction, reason: GapReason) -> GapAction {
-    match (direction, reason) {
-        (_, GapReason::NotGuarded | GapReason::SecondLook | GapReason::Opinion) => GapAction::Allow,
-        // What `fail: closed` means; `fail: open` writes `tag` here. And what was not masked must not go on.
-        (_, GapReason::DetectorError | GapReason::Budget) => GapAction::Block,
-        (
-            Direction::Request,
-            GapReason::Encoding
-            | GapReason::Size
-            | GapReason::Depth
-            | GapReason::Unparsable
-            | GapReason::Stream,
-        ) => GapAction::Block,
-        _ => GapAction::Tag,
-    }
-}
-
-impl From<GapAction> for Action {
-    fn from(action: GapAction) -> Self {
-        match action {
-            GapAction::Allow => Self::Allow,
-            GapAction::Tag => Self::Tag,
-            GapAction::Block => Self::Block,
-        }
-    }
-}
-
-fn error(field: &str, reason: String) -> PolicyError {
-    PolicyError { field: field.into(), reason }
 }
 
 fn default_profile_name() -> String {
@@ -640,15 +220,9 @@ const fn yes() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use alloc::string::ToString;
 
-    #[track_caller]
-    fn check(pattern: &str, path: &str, guarded: bool, exempt: bool) {
-        let matches = RouteMatch { path: Some(pattern.into()), ..RouteMatch::default() };
-        let headers: Headers<'_> = [(&b":path"[..], path.as_bytes())].into_iter().collect();
-        assert_eq!(matches.matches(&headers, true), guarded, "guard {pattern} {path}");
-        assert_eq!(matches.matches(&headers, false), exempt, "let pass {pattern} {path}");
-    }
+    use super::*;
 
     #[track_caller]
     fn complaint_about(canaries: &[&str]) -> String {
@@ -666,55 +240,106 @@ mod tests {
         assert_eq!(complaint_about(&["periwinkle"; 65]), "canaries: has 65 texts, expected at most 64");
     }
 
-    #[test]
-    fn a_guarded_path_is_guarded_in_every_spelling() {
-        for path in ["/v1/chat?x=1", "/v1/a/../chat"] {
-            check("/v1/*", path, true, true);
-        }
-        for path in [
-            "//v1/chat",
-            "/%761/chat",
-            "/x/../v1/chat",
-            "/V1/chat",
-            "/.//v1/chat",
-            "/\\v1/chat",
-            "/v1;a=b/chat",
-        ] {
-            check("/v1/*", path, true, false);
-        }
-        check("/v1/*", "/v2/chat", false, false);
-        check("/v1/chat", "/v1/chat", true, true);
-        check("/v1/chat", "/v1/chats", false, false);
+    fn policy(text: &str) -> Policy {
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn fields(policy: &Policy) -> Vec<String> {
+        policy.complaints(["pii/card"].into_iter()).into_iter().map(|error| error.field).collect()
     }
 
     #[test]
-    fn masks_name_a_rule_and_keep_little() {
-        let complaint = |name: &str, style| {
-            let profile = Profile { masks: [(name.into(), style)].into(), ..Profile::default() };
-            profile.check(["pii/card"].into_iter()).err().map(|(field, _)| field)
+    fn what_is_wrong_in_several_places_is_said_of_each() {
+        let policy = policy(
+            r#"{"schema": "x", "routes": [{"name": "a", "profile": "strikt", "match": {"path": "v1"}}],
+                "profiles": {"strict": {"level": 7}},
+                "tenants": {"key": "x-tenant", "profiles": {"acme": "strikt"}, "unknown": {"profile": "no"}},
+                "exemptions": [{"routes": ["b"], "clients": ["10.0.0.1"], "rules": ["pii/cart"], "until": "soon",
+                                "reason": ""}],
+                "canaries": ["short"]}"#,
+        );
+        let expected = [
+            "schema",
+            "routes[0].profile",
+            "routes[0].match.path",
+            "profiles.strict.level",
+            "tenants.key",
+            "tenants.profiles.acme",
+            "tenants.unknown.profile",
+            "exemptions[0].routes[0]",
+            "exemptions[0].clients[0]",
+            "exemptions[0].rules[0]",
+            "exemptions[0].until",
+            "exemptions[0].reason",
+            "canaries[0]",
+        ];
+        assert_eq!(fields(&policy), expected);
+    }
+
+    #[test]
+    fn a_tenant_has_its_profile_and_others_what_is_said_of_them() {
+        let at = |unknown: &str, lines: &[&str]| {
+            let policy = policy(&alloc::format!(
+                r#"{{"routes": [{{"name": "a", "profile": "lax"}}], "profiles": {{"lax": {{}}, "strict": {{}}}},
+                    "tenants": {{"key": "header:X-Tenant", "profiles": {{"acme": "strict"}}, "unknown": {unknown}}}}}"#
+            ));
+            assert_eq!(fields(&policy), [""; 0]);
+            let headers = lines.iter().map(|line| (&b"x-tenant"[..], line.as_bytes())).collect();
+            let tenant = policy.tenant(&headers, &policy.routes[0]);
+            let verdict = match tenant.verdict {
+                TenantVerdict::Profile(name) => name.to_string(),
+                TenantVerdict::Refused => "refused".into(),
+            };
+            (tenant.name.map(ToString::to_string), tenant.is_listed, verdict)
         };
-        assert_eq!(complaint("pii/card", MaskStyle::KeepLast(4)), None);
-        assert_eq!(complaint("secret", MaskStyle::Placeholder), None);
-        assert_eq!(complaint("pii/cart", MaskStyle::KeepLast(4)).as_deref(), Some("masks.pii/cart"));
-        for n in [0, 5] {
-            let field = complaint("pii", MaskStyle::KeepLast(n));
-            assert_eq!(field.as_deref(), Some("masks.pii.keep_last"));
+        let acme = (Some("acme".into()), true, "strict".into());
+        for unknown in ["\"route\"", "\"block\"", "{\"profile\": \"strict\"}"] {
+            assert_eq!(at(unknown, &["acme"]), acme);
+            assert_eq!(at(unknown, &[" acme "]), acme);
+            assert_eq!(at(unknown, &["acme", "acme"]), acme);
+        }
+        for (unknown, verdict) in
+            [("\"route\"", "lax"), ("\"block\"", "refused"), ("{\"profile\": \"strict\"}", "strict")]
+        {
+            assert_eq!(at(unknown, &["other"]), (Some("other".into()), false, verdict.into()));
+            for nobody in [&[][..], &["acme", "other"], &[" "]] {
+                assert_eq!(at(unknown, nobody), (None, false, verdict.into()));
+            }
         }
     }
 
     #[test]
-    fn the_mask_of_a_rule_goes_before_that_of_its_family() {
-        let (card, all) = (MaskStyle::KeepLast(4), MaskStyle::KeepLast(2));
-        let masks = [("pii/card".into(), card), ("pii".into(), all)].into();
-        let profile = Profile { masks, ..Profile::default() };
-        assert_eq!(profile.mask_style("pii/card", Family::Pii), card);
-        assert_eq!(profile.mask_style("pii/phone", Family::Pii), all);
-        assert_eq!(profile.mask_style("secret/jwt", Family::Secret), MaskStyle::Placeholder);
+    fn an_exemption_is_for_its_route_its_client_its_rules_and_its_time() {
+        let policy = policy(
+            r#"{"routes": [{"name": "a"}, {"name": "b"}],
+                "exemptions": [{"routes": ["a"], "clients": ["ip:10.0.0.0/8", "tenant:acme"], "rules": ["pii"],
+                                "until": "2027-03-31", "reason": "load test"}]}"#,
+        );
+        assert_eq!(fields(&policy), [""; 0]);
+        let now: Time = "2027-03-31T23:59:59Z".parse().expect("a time");
+        let later: Time = "2027-04-01".parse().expect("a time");
+        let headers = Headers::default();
+        let of = |address, tenant| Caller { address, headers: &headers, tenant };
+        let load = of(Some("10.9.9.9:77"), None);
+        let reason = |rule, family, route, caller: &Caller<'_>, now| {
+            policy.exempt(rule, family, Some(route), caller, now).map(|exemption| exemption.reason.as_str())
+        };
+        assert_eq!(reason("pii/card", Family::Pii, "a", &load, now), Some("load test"));
+        assert_eq!(reason("pii/card", Family::Pii, "a", &of(None, Some("acme")), now), Some("load test"));
+        assert_eq!(reason("pii/card", Family::Pii, "a", &of(Some("192.0.2.1"), Some("other")), now), None);
+        assert_eq!(reason("pii/card", Family::Pii, "b", &load, now), None);
+        assert_eq!(reason("secret/jwt", Family::Secret, "a", &load, now), None);
+        assert_eq!(reason("pii/card", Family::Pii, "a", &load, later), None);
+        assert_eq!(policy.exemptions_for(Some("a"), &load, now), [0]);
+        assert_eq!(policy.in_force(&[0]).reason("pii/card", Family::Pii), Some("load test"));
+        assert!(policy.exemptions_for(Some("a"), &load, later).is_empty());
     }
 
     #[test]
-    fn a_path_that_only_begins_as_an_exempt_one_is_not_exempt() {
-        check("/v1/files*", "/v1/files/../chat/completions", true, false);
-        check("/v1/files*", "/v1/files/%2e%2e/chat/completions", true, false);
+    fn a_policy_of_before_means_what_it_meant() {
+        let before =
+            policy(r#"{"profiles": {"default": {"channels": {"user": {"tag": 0.2, "block": 0.3}}}}}"#);
+        assert_eq!((before.tenants.as_ref(), before.exemptions.len()), (None, 0));
+        assert_eq!(before.emit.headers, EmitHeader::ALL);
     }
 }

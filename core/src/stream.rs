@@ -387,7 +387,8 @@ impl Stream {
         if hits.is_empty() {
             return Vec::new();
         }
-        let decision = decide(profile, self.direction, engine.catalog(), hits, extraction);
+        let terms = engine.terms(profile, &self.kept.exemptions);
+        let decision = decide(terms, self.direction, engine.catalog(), hits, extraction);
         mask::edits(&self.held, self.base, &decision.masks, &mut self.kept.placeholders)
     }
 
@@ -412,7 +413,8 @@ impl Stream {
         }
         if is_news {
             let all = Extraction { gaps: self.gaps.clone(), ..Extraction::default() };
-            self.decision = decide(profile, self.direction, engine.catalog(), &self.hits, &all);
+            let terms = engine.terms(profile, &self.kept.exemptions);
+            self.decision = decide(terms, self.direction, engine.catalog(), &self.hits, &all);
         }
     }
 

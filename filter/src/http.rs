@@ -166,9 +166,13 @@ impl Stream {
         let without_header_hold = active.settings.config.without_header_hold;
         let mut exchange = Exchange::new(active.engine.clone(), header_hold, without_header_hold, now)
             .with_tool_memory(Box::new(SharedTools));
-        if !active.guards.is_empty() {
+        let asks_who = !active.engine.policy().exemptions.is_empty() || !active.guards.is_empty();
+        if asks_who {
             let address = host::property(&["source", "address"]).unwrap_or_default();
             let address = String::from_utf8_lossy(&address).into_owned();
+            if !address.is_empty() {
+                exchange = exchange.with_client_address(address.as_str());
+            }
             let peer = Peer { address, user: None, tenant: None };
             exchange = exchange.with_guards(Arc::clone(&active.guards), Box::new(ProxyMemory), peer);
         }

@@ -14,4 +14,5 @@ pub mod load;
 pub mod noop;
 pub mod python;
 pub mod upstream;
-pub mod wire;
+
+pub use sentinel_wire as wire;

@@ -1,22 +1,25 @@
 //! The engines that run an exchange: the core by itself, the built filter in a fake host, the built filter in Envoy.
 
 mod envoy;
-mod native;
 mod wasmtime;
 
 use std::{env, path::PathBuf};
 
 use anyhow::{Result, ensure};
 
-pub use self::{
-    envoy::InEnvoy,
-    native::{Cut, Native},
-    wasmtime::InWasmtime,
-};
+pub use sentinel_cases::native::{Cut, Native};
+
+pub use self::{envoy::InEnvoy, wasmtime::InWasmtime};
 use crate::{case::Case, expect::Outcome, folder};
 
 pub trait Engine: Send + Sync {
     fn run(&self, case: &Case) -> Result<Outcome>;
+}
+
+impl Engine for Native {
+    fn run(&self, case: &Case) -> Result<Outcome> {
+        self.run_cut(case, Cut::AsGiven)
+    }
 }
 
 /// The filter as it is shipped.

@@ -2,19 +2,18 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`case`] | the form of a case file, and the exchange that it describes |
-//! | [`expect`] | what a case expects, what every case must hold, and what two engines must agree on |
+//! | [`case`], [`expect`] | the form of a case file and what it expects, from `sentinel-cases` |
 //! | [`engine`] | `native`, `wasmtime` and `envoy`: each runs an exchange and tells what both ends saw |
 //! | [`gaps`] | `known-gaps.yaml` |
 //! | [`coverage`] | `coverage/surfaces.yaml`: what is read, judged and masked on which surface |
 //!
 //! How to write and run cases is said in `tests/cases.rs`.
 
-pub mod case;
 pub mod coverage;
 pub mod engine;
-pub mod expect;
 pub mod gaps;
+
+pub use sentinel_cases::{case, expect};
 
 use std::path::{Path, PathBuf};
 

@@ -25,6 +25,7 @@
 //!     parts: ['a\xff', {repeat: a, times: 9}, {base64: AAA=}]
 //!     headers: {x-a: 'a\xff', x-b: [1, 2], content-type: null}       # null takes a default away
 //!     split: 7                # pieces of 7 bytes; also chunked, trailers, http2, expect_continue, method, path, host
+//!     address: 10.1.2.3       # of the client; only the core by itself is told it
 //!   upstream: {chat: "..."}   # the answer: also json, text, parts, sse, empty, status, headers, split, trailers
 //!   expect:                   # what is not given is what harmless traffic gets
 //!     action: block           # allow

@@ -17,6 +17,7 @@ use sentinel_model::{
 use serde_json::json;
 
 use crate::{
+    nearest::distance,
     packs,
     report::{Fault, Report, as_json},
 };
@@ -258,36 +259,4 @@ fn phrases<'e>(engine: &'e Engine, channel: Channel, text: &str) -> Vec<Sighting
     let mut found = engine.sightings(channel, text);
     found.retain(|sighting| sighting.family.raises_risk());
     found
-}
-
-/// Letters that have to change to make one word of another.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, to) in row.iter_mut().skip(1).zip(b.chars()) {
-            let next = (*cell + 1).min(left + 1).min(diagonal + usize::from(from != to));
-            diagonal = std::mem::replace(cell, next);
-            left = next;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances_are_counted_in_letters() {
-        for (a, b, expected) in
-            [("", "", 0), ("kitten", "sitting", 3), ("abc", "", 3), ("", "ab", 2), ("same", "same", 0)]
-        {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-        }
-    }
 }

@@ -86,7 +86,7 @@ fn nothing_is_signed_that_a_proxy_would_refuse() {
     fs::create_dir(folder.join("packs")).unwrap();
     let build = format!("{BUILD} --version 1 --out a.sntb");
     for (command, expected) in [
-        (build.replace("policy.yaml", "level.yaml"), "level.yaml:3: profiles.default.level: is 9"),
+        (build.replace("policy.yaml", "level.yaml"), "level.yaml:3:12: profiles.default.level: is 9"),
         (build.replace("policy.yaml", "field.yaml"), "field.yaml:3:5: unknown field"),
         (build.replace("policy.yaml", "gone.yaml"), "gone.yaml: No such file"),
         (format!("{build} --packs packs.json"), "packs.json: rule packs: missing field"),

@@ -110,9 +110,26 @@ pub(crate) fn unavailable(why: &'static str, client: Client<'_>) -> Reply {
     refusal.reply()
 }
 
+/// Policy serves the tenants that it knows, and this request is of no such tenant.
+pub(crate) fn unknown_tenant(client: Client<'_>) -> Reply {
+    let refusal = Refusal {
+        status: 403,
+        code: "sentinel_unknown_tenant",
+        kind: "sentinel_policy",
+        message: String::from("The request was refused because it names no tenant that policy knows."),
+        verdict: Verdict::Incomplete,
+        direction: Direction::Request,
+        families: Vec::new(),
+        gaps: Vec::from([GapReason::NotGuarded]),
+        client,
+        details: String::from("sentinel_block{unknown_tenant}"),
+    };
+    refusal.reply()
+}
+
 impl<'a> Refusal<'a> {
     fn blocked(decision: &Decision, direction: Direction, client: Client<'a>) -> Self {
-        let shown = decision.findings.iter().filter(|finding| !finding.shadow);
+        let shown = decision.findings.iter().filter(|finding| finding.counts());
         let mut families: Vec<&'static str> = shown.map(|finding| finding.family.name()).collect();
         families.sort_unstable();
         families.dedup();
@@ -132,7 +149,7 @@ impl<'a> Refusal<'a> {
             true => format!("The {what} was refused because it could not be inspected ({gaps})."),
             false => format!("The {what} was blocked by policy ({}).", families.join(", ")),
         };
-        let details = match (by_gap, decision.findings.first()) {
+        let details = match (by_gap, decision.findings.iter().find(|finding| finding.counts())) {
             (false, Some(finding)) => format!("sentinel_block{{rule={}}}", finding.rule),
             _ => format!("sentinel_block{{gap={gaps}}}"),
         };

@@ -10,7 +10,7 @@ use core::fmt;
 use sentinel_model::{Channel, Family, phrase::Phrase};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{PolicyError, error};
+use super::error::{Complaints, PolicyError, error};
 
 /// What their ids begin with: no built-in rule is ever called so.
 const PREFIX: &str = "custom/";
@@ -22,12 +22,14 @@ const PHRASES_MAX: usize = 64;
 const REGEXES_MAX: usize = 8;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct InlineRule {
     /// `custom/name`; a mask is called by the name.
     pub id: String,
     pub family: Family,
     #[serde(default = "default_level")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4)))]
     pub level: u8,
     #[serde(default = "default_score")]
     pub score: f32,
@@ -35,9 +37,11 @@ pub struct InlineRule {
     pub channels: Vec<Channel>,
     /// Phrases as rule packs have them; one match is enough.
     #[serde(default, deserialize_with = "one_or_many")]
+    #[cfg_attr(feature = "schema", schemars(with = "OneOrMany"))]
     pub any: Vec<String>,
     /// One match is enough here, too.
     #[serde(default, deserialize_with = "one_or_many")]
+    #[cfg_attr(feature = "schema", schemars(with = "OneOrMany"))]
     pub regex: Vec<String>,
 }
 
@@ -92,25 +96,37 @@ impl InlineRule {
 }
 
 /// All but the expressions, which are checked where they are compiled.
-pub(super) fn check(rules: &[InlineRule]) -> Result<(), PolicyError> {
+pub(super) fn check(rules: &[InlineRule], complaints: &mut Complaints<'_>) {
     if rules.len() > RULES_MAX {
         let reason = format!("has {} rules, expected at most {RULES_MAX}", rules.len());
-        return Err(error("patterns", reason));
+        complaints.add("patterns", reason);
     }
     let bytes: usize =
         rules.iter().flat_map(|rule| rule.any.iter().chain(&rule.regex)).map(String::len).sum();
     if bytes > TEXT_BYTES_MAX {
         let reason = format!("has {bytes} bytes of phrases and regexes, expected at most {TEXT_BYTES_MAX}");
-        return Err(error("patterns", reason));
+        complaints.add("patterns", reason);
     }
     for (idx, rule) in rules.iter().enumerate() {
-        rule.check(idx)?;
+        // Of one rule the first is enough: the others often follow from it.
+        if let Err(error) = rule.check(idx) {
+            complaints.add(&error.field, error.reason);
+        }
         if rules.iter().take(idx).any(|other| other.id == rule.id) {
             let reason = format!("is {:?}, as that of a rule before it", rule.id);
-            return Err(error(&format!("patterns[{idx}].id"), reason));
+            complaints.add(&format!("patterns[{idx}].id"), reason);
         }
     }
-    Ok(())
+}
+
+/// What the schema says of it.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its form is of interest")]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
 }
 
 /// One text may stand without a list around it.

@@ -1,10 +1,11 @@
 //! When a deeper model outside of the proxy is asked.
 
-use alloc::string::String;
-
 use serde::{Deserialize, Serialize};
 
+use super::error::Complaints;
+
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct OpinionPolicy {
     pub enabled: bool,
@@ -29,16 +30,15 @@ impl OpinionPolicy {
         (self.from..self.to).contains(&score)
     }
 
-    pub(super) fn check(&self) -> Result<(), (String, String)> {
-        if !(0.0 <= self.from && self.from < self.to && self.to <= 1.0) {
-            let reason =
-                alloc::format!("from is {} and to is {}, expected 0 <= from < to <= 1", self.from, self.to);
-            return Err(("opinion".into(), reason));
+    pub(super) fn check(&self, complaints: &mut Complaints<'_>) {
+        let Self { from, to, deadline_ms, .. } = *self;
+        if !(0.0 <= from && from < to && to <= 1.0) {
+            let reason = alloc::format!("from is {from} and to is {to}, expected 0 <= from < to <= 1");
+            complaints.add("from", reason);
         }
-        if !(1..=DEADLINE_MS_MAX).contains(&self.deadline_ms) {
-            let reason = alloc::format!("is {}, expected 1 to {DEADLINE_MS_MAX}", self.deadline_ms);
-            return Err(("opinion.deadline_ms".into(), reason));
+        if !(1..=DEADLINE_MS_MAX).contains(&deadline_ms) {
+            let reason = alloc::format!("is {deadline_ms}, expected 1 to {DEADLINE_MS_MAX}");
+            complaints.add("deadline_ms", reason);
         }
-        Ok(())
     }
 }

@@ -93,6 +93,7 @@ impl Cell<'_> {
             name: format!("{} {} {probe:?}", self.place.label(), self.form.name()),
             policy: builtin(1),
             before: Vec::new(),
+            address: None,
             request: self.request(request).with_header("x-request-id", id),
             response: self.response(response),
             expect: Expect::default(),

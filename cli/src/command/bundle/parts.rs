@@ -9,7 +9,8 @@ use sentinel_model::Pack;
 
 use super::{at, read};
 use crate::{
-    document, packs,
+    document::{self, Kind},
+    packs,
     report::{Fault, Report},
 };
 
@@ -26,7 +27,7 @@ pub(super) fn read_packs(path: &Path) -> Result<(Vec<u8>, Arc<PatternSet>), Faul
 
 /// A policy as it travels: JSON with every field, so that no version of a proxy fills in others than these.
 pub(super) fn read_policy(path: &Path, patterns: Arc<PatternSet>) -> Result<Vec<u8>, Fault> {
-    let engine = document::engine_with(path, patterns)?;
+    let engine = document::load_with(path, Kind::Policy, patterns)?.engine;
     let bytes = serde_json::to_vec(engine.policy()).map_err(|e| Fault::Internal(e.to_string()))?;
     match serde_json::from_slice::<Policy>(&bytes) {
         Ok(again) if again == *engine.policy() => Ok(bytes),

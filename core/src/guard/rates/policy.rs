@@ -17,6 +17,7 @@ pub(super) const ENTRIES_MAX: u32 = 65_536;
 pub(super) const REQUESTS_MAX: u32 = 10_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct RatePolicy {
     pub limits: Vec<Limit>,
@@ -28,6 +29,7 @@ pub struct RatePolicy {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
     pub name: String,
@@ -59,6 +61,7 @@ pub struct Limit {
 
 /// Tokens of models, input and output together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct TokenBudget {
     pub per_minute: Option<u32>,
@@ -68,6 +71,8 @@ pub struct TokenBudget {
 
 /// Whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "String"))]
 #[serde(try_from = "String", into = "String")]
 pub enum RateKey {
     Ip,
@@ -80,6 +85,7 @@ pub enum RateKey {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnRateLimit {
     /// 429, in the shape of the client's provider.
@@ -90,6 +96,7 @@ pub enum OnRateLimit {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WhenAway {
     /// The limit counts in each proxy by itself.
@@ -102,6 +109,7 @@ pub enum WhenAway {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WithoutMemory {
     #[default]

@@ -12,6 +12,7 @@ use crate::{http::Headers, policy::PolicyError};
 const TRUSTED_HOPS_MAX: u8 = 8;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct WhoPolicy {
     /// Proxies in front of this one that write `x-forwarded-for`: the client's address is so many from its end. With 0

@@ -7,7 +7,7 @@ use sentinel_core::{
     Body, CompactModel, Direction, Engine, Exchange, HeaderEdit, HeaderHold, PatternSet, Reply, Step, Time,
     ToolMemory, config::WithoutHeaderHold, event::EventId, http,
 };
-use sentinel_harness::wire::{ClientSaw, Headers, Request, Response, UpstreamSaw, header};
+use sentinel_wire::{ClientSaw, Headers, Request, Response, UpstreamSaw, header};
 
 use crate::{
     case::{Case, Policies},
@@ -17,6 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Native {
     engines: HashMap<String, Arc<Engine>>,
+    /// When an exchange begins.
+    clock: Time,
 }
 
 /// How bodies are cut into pieces.
@@ -39,7 +41,17 @@ impl Native {
             let engine = engine.with_context(|| format!("policy {name}"))?.with_model(Arc::clone(&model));
             Ok((name.to_owned(), Arc::new(engine)))
         };
-        Ok(Self { engines: policies.names().map(engine).collect::<Result<_>>()? })
+        Ok(Self { engines: policies.names().map(engine).collect::<Result<_>>()?, clock: Time(1) })
+    }
+
+    /// The same at another time, for policies that know one.
+    #[must_use]
+    pub fn with_clock(self, clock: Time) -> Self {
+        Self { clock, ..self }
+    }
+
+    pub fn run(&self, case: &Case) -> Result<Outcome> {
+        self.run_cut(case, Cut::AsGiven)
     }
 
     pub fn engine(&self, policy: &str) -> Result<&Arc<Engine>> {
@@ -50,19 +62,13 @@ impl Native {
         let engine = self.engine(&case.policy)?;
         let tools = Tools::default();
         for (request, response) in &case.before {
-            Host::new(engine, &tools, cut).pass(request, response, cut);
+            Host::new(engine, &tools, self.clock, case, cut).pass(request, response, cut);
         }
-        let mut host = Host::new(engine, &tools, cut);
+        let mut host = Host::new(engine, &tools, self.clock, case, cut);
         let (upstream, client) = host.pass(&case.request, &case.response, cut);
         let id = EventId { vm: "native", seq: 1 };
         let event = host.exchange.finish(id, Time(host.now), None);
         Ok(Outcome { event, client: Some(client), upstream })
-    }
-}
-
-impl super::Engine for Native {
-    fn run(&self, case: &Case) -> Result<Outcome> {
-        self.run_cut(case, Cut::AsGiven)
     }
 }
 
@@ -99,11 +105,14 @@ struct Way {
 
 impl Host {
     /// What takes long is done in turns, as in a proxy, or all at once where bodies are cut in another way.
-    fn new(engine: &Arc<Engine>, tools: &Tools, cut: Cut) -> Self {
+    fn new(engine: &Arc<Engine>, tools: &Tools, clock: Time, case: &Case, cut: Cut) -> Self {
         let engine = Arc::clone(engine);
-        let exchange = Exchange::new(engine, HeaderHold::Works, WithoutHeaderHold::default(), Time(1))
+        let mut exchange = Exchange::new(engine, HeaderHold::Works, WithoutHeaderHold::default(), clock)
             .with_tool_memory(Box::new(tools.clone()));
-        Self { exchange: if cut == Cut::AsGiven { exchange.in_turns() } else { exchange }, now: 1 }
+        if let Some(address) = &case.address {
+            exchange = exchange.with_client_address(address.as_str());
+        }
+        Self { exchange: if cut == Cut::AsGiven { exchange.in_turns() } else { exchange }, now: clock.0 }
     }
 
     fn pass(&mut self, request: &Request, response: &Response, cut: Cut) -> (Option<UpstreamSaw>, ClientSaw) {
@@ -225,7 +234,7 @@ impl Host {
     }
 
     fn tick(&mut self) -> Time {
-        self.now += 1_000;
+        self.now = self.now.saturating_add(1_000);
         Time(self.now)
     }
 }

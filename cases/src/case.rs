@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sentinel_core::policy::Policy;
-use sentinel_harness::wire::{Headers, Request, Response};
+use sentinel_wire::{Headers, Request, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -24,6 +24,8 @@ pub struct Case {
     pub policy: String,
     /// Exchanges that come first and are not looked at.
     pub before: Vec<(Request, Response)>,
+    /// The address of the client, for engines that are told one: the core by itself.
+    pub address: Option<String>,
     /// Carries an `x-request-id` that no other case has.
     pub request: Request,
     pub response: Response,
@@ -32,7 +34,11 @@ pub struct Case {
 
 /// Every policy by its name: the files of `policies/`, and `level-1` to `level-4` for the built-in one.
 #[derive(Debug)]
-pub struct Policies(BTreeMap<String, Value>);
+pub struct Policies {
+    documents: BTreeMap<String, Value>,
+    /// The one that every case gets, whatever it names.
+    instead: Option<String>,
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +96,7 @@ struct RequestSource {
     method: Option<String>,
     path: Option<String>,
     host: Option<String>,
+    address: Option<String>,
     headers: BTreeMap<String, Option<Values>>,
     /// Messages of an OpenAI chat completion.
     chat: Option<Vec<Value>>,
@@ -156,6 +163,30 @@ pub fn load(folder: &Path, policies: &Policies) -> Result<Vec<Case>> {
         let file = path.strip_prefix(folder)?.to_string_lossy().replace('\\', "/");
         read_file(&path, &file, policies, &mut cases).with_context(|| file.clone())?;
     }
+    no_name_twice(&cases)?;
+    Ok(cases)
+}
+
+/// Reads files, and every `.yaml` below folders, in the order given.
+pub fn load_all(paths: &[PathBuf], policies: &Policies) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for path in paths {
+        let mut files = Vec::new();
+        match path.is_dir() {
+            true => find_yaml(path, &mut files)?,
+            false => files.push(path.clone()),
+        }
+        files.sort();
+        for path in files {
+            let file = path.display().to_string();
+            read_file(&path, &file, policies, &mut cases).with_context(|| file.clone())?;
+        }
+    }
+    no_name_twice(&cases)?;
+    Ok(cases)
+}
+
+fn no_name_twice(cases: &[Case]) -> Result<()> {
     let mut names: Vec<_> = cases.iter().map(|case| (&case.file, &case.name)).collect();
     names.sort();
     if let Some([(file, name), _]) = names.windows(2).find_map(|pair| match pair {
@@ -164,7 +195,7 @@ pub fn load(folder: &Path, policies: &Policies) -> Result<Vec<Case>> {
     }) {
         bail!("{file}: two cases are named {name:?}");
     }
-    Ok(cases)
+    Ok(())
 }
 
 fn find_yaml(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
@@ -206,7 +237,7 @@ impl Policies {
             policies.insert(name, value);
         }
         policies.values_mut().for_each(without_model);
-        let policies = Self(policies);
+        let policies = Self { documents: policies, instead: None };
         for name in policies.names() {
             policies.policy(name).with_context(|| format!("policies/{name}.yaml"))?;
         }
@@ -217,11 +248,16 @@ impl Policies {
     pub fn only_builtin() -> Self {
         let mut policy = json!({ "profiles": { "default": {} } });
         without_model(&mut policy);
-        Self(BTreeMap::from([(builtin(1), policy)]))
+        Self { documents: BTreeMap::from([(builtin(1), policy)]), instead: None }
+    }
+
+    /// One policy as it is, for every case, whatever policy and level it names.
+    pub fn only(name: &str, document: Value) -> Self {
+        Self { documents: BTreeMap::from([(name.into(), document)]), instead: Some(name.into()) }
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.documents.keys().map(String::as_str)
     }
 
     pub fn policy(&self, name: &str) -> Result<Policy> {
@@ -230,7 +266,7 @@ impl Policies {
 
     /// As it was written, for a plugin configuration.
     pub fn document(&self, name: &str) -> Result<&Value> {
-        self.0.get(name).with_context(|| format!("there is no policy {name:?}"))
+        self.documents.get(name).with_context(|| format!("there is no policy {name:?}"))
     }
 }
 
@@ -263,6 +299,7 @@ impl Source {
             (Some(policy), None) => policy.to_owned(),
             (None, level) => builtin(level.unwrap_or(1)),
         };
+        let policy = policies.instead.clone().unwrap_or(policy);
         policies.document(&policy)?;
         let mut add = |name: String,
                        before: &[Earlier],
@@ -276,6 +313,7 @@ impl Source {
             };
             let before: Result<Vec<_>> = before.iter().enumerate().map(build_earlier).collect();
             let before = before.context("before")?;
+            let address = request.address.clone();
             let (request, response) = exchange(request, response, id)?;
             expect.check_itself().context("expect")?;
             cases.push(Case {
@@ -283,6 +321,7 @@ impl Source {
                 name,
                 policy: policy.clone(),
                 before,
+                address,
                 request,
                 response,
                 expect,

@@ -1,6 +1,8 @@
 //! Requests and responses as plain values: what a client sends, what an upstream answers, and what each side saw.
 //!
-//! Header names are lower case and header values are bytes; the pseudo headers have fields of their own.
+//! Header names are lower case and header values are bytes; the pseudo headers have fields of their own. Nothing here
+//! knows the product: case files, the hosts of the tests and their clients have it in common.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 
@@ -246,6 +248,6 @@ impl Seen {
     }
 }
 
-pub(crate) fn push(headers: &mut Headers, name: &str, value: impl AsRef<[u8]>) {
+pub fn push(headers: &mut Headers, name: &str, value: impl AsRef<[u8]>) {
     headers.push((name.to_ascii_lowercase().into_bytes(), value.as_ref().to_vec()));
 }

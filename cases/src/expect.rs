@@ -8,7 +8,7 @@ use sentinel_core::{
     event::{Event, SCHEMA},
     receipt::{GapReason, Receipt},
 };
-use sentinel_harness::wire::{ClientSaw, Headers, UpstreamSaw, content_length, header};
+use sentinel_wire::{ClientSaw, Headers, UpstreamSaw, content_length, header};
 use serde::Deserialize;
 use serde_json::Value;
 
