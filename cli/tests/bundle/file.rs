@@ -87,7 +87,10 @@ fn nothing_is_signed_that_a_proxy_would_refuse() {
     let build = format!("{BUILD} --version 1 --out a.sntb");
     for (command, expected) in [
         (build.replace("policy.yaml", "level.yaml"), "level.yaml:3:12: profiles.default.level: is 9"),
-        (build.replace("policy.yaml", "field.yaml"), "field.yaml:3:5: unknown field"),
+        (
+            build.replace("policy.yaml", "field.yaml"),
+            "field.yaml:3:5: profiles.default.levle: there is no such field",
+        ),
         (build.replace("policy.yaml", "gone.yaml"), "gone.yaml: No such file"),
         (format!("{build} --packs packs.json"), "packs.json: rule packs: missing field"),
         (format!("{build} --packs packs"), "packs: there is no pack"),

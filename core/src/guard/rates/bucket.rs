@@ -2,7 +2,10 @@
 //!
 //! Promise: with a rate of `limit` in `T` and room for `burst`, no span of length `T` sees more than `limit + burst`.
 
-use super::super::record::{Fields, Writer};
+use super::{
+    super::record::{Fields, Writer},
+    window::SKEW_NANOS,
+};
 
 pub(super) const BUCKET_BYTES: usize = 8;
 
@@ -36,10 +39,13 @@ impl Bucket {
     }
 
     /// A clock that jumped back, or less room than before, leaves an empty bucket at most. Answers whether it was so.
+    /// Another worker may have looked at its clock a little later and counted first: what it took stays taken.
     pub(super) fn mend(&mut self, rate: Rate, now: u64) -> bool {
         let latest = now.saturating_add(rate.room);
-        let is_beyond = self.full_at > latest;
-        self.full_at = self.full_at.min(latest);
+        let is_beyond = self.full_at > latest.saturating_add(SKEW_NANOS);
+        if is_beyond {
+            self.full_at = latest;
+        }
         is_beyond
     }
 

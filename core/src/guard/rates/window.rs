@@ -15,7 +15,7 @@ pub(super) const WINDOW_BYTES: usize = 8 + 4 + 4 + 4 + 1 + 2 * MARKS;
 const TICKS: u64 = 50_000;
 
 /// Clocks of workers may differ by that much. A time that lies further ahead was written before a clock jumped back.
-const SKEW_NANOS: u64 = 100_000_000;
+pub(super) const SKEW_NANOS: u64 = 100_000_000;
 
 /// A limit in a period.
 #[derive(Clone, Copy, Debug)]
