@@ -33,8 +33,12 @@ pub(crate) enum Mode {
 enum Key {
     Request,
     Address,
+    /// The session that its headers name, or else the address.
+    Session,
     Header(String),
 }
+
+const SESSION_HEADERS: [&str; 2] = ["mcp-session-id", "x-session-id"];
 
 impl Trial {
     /// A line that is not understood is no trial: the active bundle decides.
@@ -52,7 +56,7 @@ impl Trial {
                 ("salt", salt) => trial.salt = salt.to_owned(),
                 ("key", "request") => trial.key = Key::Request,
                 ("key", "ip") => trial.key = Key::Address,
-                ("key", "session") => trial.key = Key::Header("mcp-session-id".into()),
+                ("key", "session") => trial.key = Key::Session,
                 ("key", key) => trial.key = Key::Header(key.strip_prefix("header:")?.to_ascii_lowercase()),
                 _ => return None,
             }
@@ -67,7 +71,11 @@ impl Trial {
         }
         let value = match &self.key {
             Key::Request => None,
-            Key::Address => host::property(&["source", "address"]).map(|address| without_port(&address)),
+            Key::Address => address(),
+            Key::Session => {
+                let session = SESSION_HEADERS.iter().find_map(|name| headers.value(name));
+                session.map(<[u8]>::to_vec).or_else(address)
+            }
             Key::Header(name) => headers.value(name).map(<[u8]>::to_vec),
         };
         let value = value.or_else(|| headers.value("x-request-id").map(<[u8]>::to_vec)).unwrap_or_default();
@@ -77,7 +85,9 @@ impl Trial {
     }
 }
 
-fn without_port(address: &[u8]) -> Vec<u8> {
+/// Without its port.
+fn address() -> Option<Vec<u8>> {
+    let address = host::property(&["source", "address"])?;
     let end = address.iter().rposition(|byte| *byte == b':').unwrap_or(address.len());
-    address.get(..end).unwrap_or(address).to_vec()
+    Some(address.get(..end).unwrap_or(&address).to_vec())
 }
