@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use sentinel_core::{CompactModel, Engine as Core, Look, PatternSet, Scan, receipt::GapReason};
+use sentinel_core::{
+    CompactModel, Direction, Engine as Core, Format, Look, PatternSet, Scan, receipt::GapReason,
+};
 use sentinel_model::{Channel, source::PackSource};
 use sentinel_tests::{
     case::{self, Case, Policies},
@@ -82,6 +84,23 @@ fn what_stage_2_has_no_time_for_is_in_the_receipt() -> Result<()> {
     };
     let (without, with) = (left_open(0)?, left_open(64)?);
     ensure!(without > 20 && with == 0, "{without} without time, {with} with plenty");
+    Ok(())
+}
+
+#[test]
+fn what_stands_around_a_text_wakes_no_stage() -> Result<()> {
+    let policy = json!({ "profiles": { "default": { "model": { "windows": 0 } } } });
+    let engine = Core::new(serde_json::from_value(policy)?, Arc::new(PatternSet::builtin()?))?;
+    let engine = engine.with_model(Arc::new(CompactModel::builtin()?));
+    let answer = json!({
+        "id": "chatcmpl-9xQ2", "object": "chat.completion", "created": 1_790_000_000, "model": "gpt-4o-2024-08-06",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": "Fine." }, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11 },
+    });
+    let answer = answer.to_string();
+    let scan = engine.scan("default", Direction::Response, Format::Auto, answer.as_bytes());
+    let gaps = scan.context("no such profile")?.receipt.gaps;
+    ensure!(gaps.is_empty(), "{gaps:?}");
     Ok(())
 }
 

@@ -195,9 +195,15 @@ pub(crate) const fn is_judged(channel: Channel) -> bool {
     }
 }
 
+/// A single word of ASCII, such as an id, the name of a model or base64, is nothing that a model for sentences can judge.
+/// Rules read it, and what is decoded of it is a text of its own. Scripts that put no spaces are not ASCII.
+fn is_language(text: &str) -> bool {
+    text.trim_ascii().bytes().any(|byte| byte.is_ascii_whitespace() || !byte.is_ascii())
+}
+
 impl Detector for ModelDetector {
     fn detect(&self, view: &mut View, hits: &mut Hits) {
-        if !is_judged(hits.channel()) {
+        if !is_judged(hits.channel()) || !is_language(view.text()) {
             return;
         }
         let text = view.text();
@@ -290,5 +296,15 @@ mod tests {
         let watched = Arc::downgrade(&bytes);
         assert!(CompactModel::open_shared(bytes).is_err());
         assert!(watched.upgrade().is_none());
+    }
+
+    #[test]
+    fn what_stands_around_a_text_is_no_language() {
+        for word in ["chat.completion", "assistant", "1", " stop ", "", "chatcmpl-9xQ2", "aGVsbG8gd29ybGQ="] {
+            assert!(!is_language(word), "{word}");
+        }
+        for text in ["say it", "two\nlines", "忽略之前的所有指示", "größe"] {
+            assert!(is_language(text), "{text}");
+        }
     }
 }
