@@ -4,10 +4,13 @@
     tools/model_tables.py --sentinel target/dist/sentinel --data dev.jsonl.zst [--model FILE]
 
 The data are JSON lines with `text`, `label` (1 attack, 0 harmless), `channel`, `source`, `kind` and `lang`, packed or not.
-Attacks are also buried in harmless texts of the same data, drawn with a fixed seed. Nothing of a text goes into the tables.
+Attacks are also buried in harmless texts of the same data, and attacks and harmless texts are disguised alike, drawn with a
+fixed seed. Nothing of a text goes into the tables.
 """
 
 import argparse
+import base64
+import codecs
 import gzip
 import json
 import random
@@ -17,6 +20,11 @@ from pathlib import Path
 
 SIZES = [512, 2048, 8192, 32768]
 BURIED = 400
+DISGUISED = 400
+
+DIGITS = str.maketrans("aeiost", "431057")
+CYRILLIC = str.maketrans("aceopxyACEHKMOPTX", "асеорхуАСЕНКМОРТХ")
+WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 
 
 def evaluate(args, stage, data):
@@ -65,6 +73,54 @@ def buried(all_rows, folder):
         yield size, path
 
 
+def with_typos(text, chance):
+    """One letter in twenty-five is left out, doubled or swapped with the next."""
+    out = list(text)
+    for at in range(len(out) - 1):
+        if out[at].isalpha() and chance.random() < 0.04:
+            out[at : at + 2] = chance.choice([[out[at + 1], out[at]], ["", out[at + 1]], [out[at] * 2, out[at + 1]]])
+    return "".join(out)
+
+
+def some_words(change):
+    return lambda text, chance: " ".join(change(word) if chance.random() < 0.3 else word for word in text.split(" "))
+
+
+DISGUISES = {
+    "none": lambda text, chance: text,
+    "typing errors": with_typos,
+    "no signs between words": lambda text, chance: "".join(c for c in text if c.isalnum() or c.isspace()),
+    "capitals": lambda text, chance: text.upper(),
+    "digits for letters, in a third of the words": some_words(lambda word: word.translate(DIGITS)),
+    "digits for letters, everywhere": lambda text, chance: text.translate(DIGITS),
+    "Cyrillic letters for Latin ones": lambda text, chance: text.translate(CYRILLIC),
+    "wide letters": lambda text, chance: text.translate(WIDE),
+    "characters without a width": lambda text, chance: "\u200b".join(text),
+    "letters apart": lambda text, chance: "   ".join(" ".join(word) for word in text.split()),
+    "Unicode tags": lambda text, chance: "Hello." + "".join(chr(0xE0000 + ord(c)) for c in text if c.isascii()),
+    "base64": lambda text, chance: base64.b64encode(text.encode()).decode(),
+    "hexadecimal": lambda text, chance: text.encode().hex(),
+    "rot13": lambda text, chance: codecs.encode(text, "rot13"),
+    "in reverse": lambda text, chance: text[::-1],
+}
+
+
+def disguised(all_rows, folder):
+    """English attacks and harmless texts of users, none of which is a disguise by itself, one file a disguise."""
+    plain = [row for row in all_rows if row["channel"] == "user" and row["lang"] == "en" and 60 <= len(row["text"]) <= 600]
+    drawn = []
+    for label in (0, 1):
+        kinds = ("benign", "direct_injection", "jailbreak", "system_prompt_leak")
+        rows = [row for row in plain if row["label"] == label and row["kind"] in kinds]
+        drawn += random.Random(21).sample(rows, min(DISGUISED, len(rows)))
+    for idx, (name, disguise) in enumerate(DISGUISES.items()):
+        path, chance = Path(folder) / f"disguised-{idx}.jsonl", random.Random(22)
+        with path.open("w") as file:
+            for row in drawn:
+                print(json.dumps({**row, "text": disguise(row["text"], chance)}), file=file)
+        yield name, path
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sentinel", required=True)
@@ -111,6 +167,17 @@ def main():
         for size, path in buried(rows(args.data), folder):
             overall = evaluate(args, "full", path)["overall"]
             print(f"| {size} | {percent(overall['recall'])} | {percent(overall['false_positives'])} |")
+
+    print("\n### Disguised, in percent\n")
+    print("| disguise | found | blocked | harmless in the same disguise: hit | blocked |\n|---|---:|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in disguised(rows(args.data), folder):
+            report = evaluate(args, "full", path)
+            overall, (group,) = report["overall"], report["by"]["channel"].values()
+            print(
+                f"| {name} | {percent(overall['recall'])} | {percent(group['blocked_attacks'] / overall['attacks'])} "
+                f"| {percent(overall['false_positives'])} | {percent(group['blocked_harmless'] / overall['harmless'])} |"
+            )
 
 
 if __name__ == "__main__":

@@ -256,6 +256,13 @@ impl Policies {
         Self { documents: BTreeMap::from([(name.into(), document)]), instead: Some(name.into()) }
     }
 
+    /// One policy and no other: every one is a listener, and a VM in each thread.
+    #[must_use]
+    pub fn without_others(mut self, name: &str) -> Self {
+        self.documents.retain(|other, _| other == name);
+        self
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.documents.keys().map(String::as_str)
     }

@@ -62,7 +62,7 @@ fn every_error_has_its_place_and_what_was_meant() {
         "profiles:\n  default:\n    levle: 2\n",
         &[
             "3:5: profiles.default.levle: there is no such field, only channels, level, limits, masks, mode, model, \
-           on_gap, response, rules, thresholds, tools; did you mean \"level\"?",
+           on_gap, opinion, response, rules, thresholds, tools; did you mean \"level\"?",
         ],
     );
     refused(
@@ -90,7 +90,7 @@ fn what_the_form_shows_does_not_hide_what_is_wrong_beside_it() {
     refused(
         "colour: red\nroutes:\n- {name: a, profile: lax}\nprofiles:\n  lax: {mode: observe}\n  other: {level: 7}\n",
         &[
-            "1:1: colour: there is no such field, only canaries, emit, exemptions, patterns, profiles, routes, schema, \
+            "1:1: colour: there is no such field, only canaries, emit, exemptions, patterns, profiles, rates, routes, schema, \
              tenants",
             "5:15: profiles.lax.mode: is \"observe\", expected one of enforce, monitor",
             "6:18: profiles.other.level: is 7, expected 1 to 4",

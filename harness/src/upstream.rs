@@ -67,6 +67,11 @@ impl Upstream {
         std::mem::take(&mut lock(&self.shared.requests))
     }
 
+    /// Takes those of the requests so far out that are wanted, and leaves those of others.
+    pub fn take_requests_where(&self, wanted: impl Fn(&UpstreamSaw) -> bool) -> Vec<UpstreamSaw> {
+        lock(&self.shared.requests).extract_if(.., |saw| wanted(saw)).collect()
+    }
+
     /// Waits until at least `count` requests have come; an error after `deadline`.
     pub fn wait_for_requests(&self, count: usize, deadline: Duration) -> Result<Vec<UpstreamSaw>> {
         let started = Instant::now();

@@ -79,8 +79,8 @@ impl InEnvoy {
         }
         let id = case.request.header("x-request-id").context("no request id")?;
         let (client, event) = self.send(case, &case.request, &case.response)?;
-        let requests = self.upstream.requests();
-        let mut requests = requests.into_iter().filter(|saw| saw.header("x-request-id") == Some(id));
+        let mut requests =
+            self.upstream.take_requests_where(|saw| saw.header("x-request-id") == Some(id)).into_iter();
         let upstream = requests.next();
         ensure!(requests.next().is_none(), "the upstream saw the request twice");
         Ok(Outcome { event, client, upstream })
