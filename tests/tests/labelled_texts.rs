@@ -167,6 +167,7 @@ fn case(idx: usize, row: &Row) -> Result<Case> {
     });
     let id = format!("row-{idx}");
     Ok(Case {
+        address: None,
         file: String::new(),
         name: id.clone(),
         policy: POLICY.to_owned(),
