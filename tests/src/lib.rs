@@ -3,13 +3,17 @@
 //! | module | what |
 //! |---|---|
 //! | [`case`], [`expect`] | the form of a case file and what it expects, from `sentinel-cases` |
+//! | [`command`] | the built `sentinel` command |
 //! | [`engine`] | `native`, `wasmtime` and `envoy`: each runs an exchange and tells what both ends saw |
 //! | [`gaps`] | `known-gaps.yaml` |
+//! | [`doubt`] | a text that a deeper model is asked about |
 //! | [`coverage`] | `coverage/surfaces.yaml`: what is read, judged and masked on which surface |
 //!
 //! How to write and run cases is said in `tests/cases.rs`.
 
+pub mod command;
 pub mod coverage;
+pub mod doubt;
 pub mod engine;
 pub mod gaps;
 

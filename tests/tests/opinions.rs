@@ -2,39 +2,14 @@
 //! one that says nothing in time holds nobody.
 #![expect(clippy::indexing_slicing, reason = "an index that is not there fails the test, as it should")]
 
-use std::sync::{Arc, OnceLock};
-
 use anyhow::{Context, Result, ensure};
-use sentinel_core::{Action, CompactModel, Engine, PatternSet, event::Event, receipt::GapReason};
+use sentinel_core::{Action, event::Event, receipt::GapReason};
 use sentinel_harness::{
     fake_host::{CalloutReply, FilterModule, HostOptions, Proxy},
     wire::{Request, Response},
 };
-use sentinel_model::{Channel, source::PackSource};
-use sentinel_tests::engine::built_filter;
+use sentinel_tests::{doubt::doubtful_text, engine::built_filter};
 use serde_json::{Value, json};
-
-/// A harmless text that the first stage leaves open.
-fn doubtful_text() -> Result<&'static str> {
-    static TEXT: OnceLock<Option<String>> = OnceLock::new();
-    let text = TEXT.get_or_init(|| find_doubtful_text().ok().flatten());
-    text.as_deref().context("no harmless twin of a rule is in doubt")
-}
-
-fn find_doubtful_text() -> Result<Option<String>> {
-    let engine = Engine::new(serde_json::from_value(json!({}))?, Arc::new(PatternSet::builtin()?))?;
-    let engine = engine.with_model(Arc::new(CompactModel::builtin()?));
-    for (name, source) in sentinel_model::BUILTIN_SOURCES {
-        let pack = PackSource::read(source).map_err(|e| anyhow::anyhow!("{name}: {e}"))?;
-        for text in pack.rules.into_iter().flat_map(|rule| rule.twins) {
-            let judged = engine.judge("default", Channel::User, &text).context("no such profile")?;
-            if judged.second_looks == 1 && judged.scan.action == Action::Allow {
-                return Ok(Some(text));
-            }
-        }
-    }
-    Ok(None)
-}
 
 fn start(opinion: Value, on_gap: Value) -> Result<Proxy> {
     let config = json!({

@@ -24,6 +24,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.package.as_deref().is_none_or(|package| package == "sentinel-tests") {
         Python::with(&build::root().join("tests/clients/requirements.txt"))?;
     }
+    if args.package.as_deref() == Some("sentinel-tests") {
+        // Its tests run the command, too, which the tests of a whole workspace build by themselves.
+        build::cargo(&["build", "--package", "sentinel-cli"])?;
+    }
     let mut command = vec!["test"];
     match &args.package {
         Some(package) => command.extend(["--package", package]),
