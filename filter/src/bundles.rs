@@ -34,6 +34,8 @@ pub(crate) struct Poller {
     generation: u64,
     /// Of what the collector gave last, be it refused.
     etag: Option<String>,
+    /// After a refusal, so many polls are content to hear that nothing is new.
+    patience: Option<u32>,
     next_poll: Time,
     under_way: Option<UnderWay>,
 }
@@ -71,7 +73,15 @@ const BUNDLE_BYTES_MAX: usize = sentinel_bundle::BUNDLE_BYTES_MAX;
 impl Poller {
     pub(crate) fn new(source: BundleSource, plugin: &str) -> Self {
         let shelf = Shelf { prefix: format!("sentinel.bundle/{plugin}") };
-        Self { source, shelf, generation: 0, etag: None, next_poll: Time::default(), under_way: None }
+        Self {
+            source,
+            shelf,
+            generation: 0,
+            etag: None,
+            patience: None,
+            next_poll: Time::default(),
+            under_way: None,
+        }
     }
 
     /// What another VM has put on the shelf since it was last looked at.
@@ -105,6 +115,14 @@ impl Poller {
         if self.under_way.is_some() || now < self.next_poll || !self.shelf.lead(&self.source, now) {
             return;
         }
+        // What was refused may be right by now: not yet valid then, or signed by a key that is trusted since.
+        self.patience = match self.patience {
+            Some(0) => {
+                self.etag = None;
+                None
+            }
+            left => left.map(|left| left - 1),
+        };
         let path = self.source.path.clone();
         self.fetch(settings, &path, None, now);
     }
@@ -175,8 +193,10 @@ impl Poller {
         self.etag = Some(std::mem::take(&mut package.etag)).filter(|etag| !etag.is_empty());
         package.etag = self.etag.clone().unwrap_or_default();
         if !take(&package, settings, slots, &self.shelf) {
+            self.patience = Some(POLLS_AFTER_REFUSAL);
             return Some(false);
         }
+        self.patience = None;
         self.generation = self.shelf.put(&package);
         Some(true)
     }
@@ -300,6 +320,9 @@ impl Shelf {
         host::swap_shared_data(&key, &claim, held.map(|(_, version)| version)).is_ok()
     }
 }
+
+/// Until what was refused is asked for once more.
+const POLLS_AFTER_REFUSAL: u32 = 9;
 
 /// A leader that has missed so many polls has gone.
 const SILENT_POLLS: u32 = 3;

@@ -207,6 +207,28 @@ fn what_is_wrong_is_refused_and_the_last_good_one_stays() {
 }
 
 #[test]
+fn what_was_not_valid_yet_is_taken_when_it_is() {
+    let mut proxy = start(&polling());
+    let policy = json!({ "profiles": { "default": { "mode": "monitor" } } }).to_string();
+    let parts = vec![("policy", Kind::Policy, policy.as_bytes())];
+    let draft =
+        Draft { name: "test", version: 1, not_before: NOW + 60, expires: NOW + DAY, parts, evaluation: None };
+    let early = draft.seal(&[key(1)]).unwrap();
+    hand_out(&mut proxy, "\"early\"", &early);
+    assert_eq!(attack(&mut proxy), 403);
+    // A collector that has nothing new says so as long as it is asked for something new.
+    for _ in 0..20 {
+        let call = poll(&mut proxy);
+        let reply = match call.header("if-none-match") {
+            Some(_) => status(304),
+            None => answer("\"early\"", None, &early),
+        };
+        proxy.answer_callout(call.token, reply).unwrap();
+    }
+    assert_eq!(attack(&mut proxy), 200);
+}
+
+#[test]
 fn a_collector_that_fails_changes_nothing() {
     let mut proxy = start(&polling());
     hand_out(&mut proxy, "\"a\"", &bundle(1, "monitor"));
