@@ -14,13 +14,21 @@ use sentinel_harness::{
 };
 use serde_json::json;
 
-use super::{chat_body, median};
+use super::median;
 use crate::build;
 
 /// Connections whose requests are read twice.
 const BUSY: usize = 4;
 const BUSY_BYTES: usize = 32 * 1024;
 const SHORT: &str = r#"{"messages":[{"role":"user","content":"Good morning."}]}"#;
+
+/// What the first stage leaves open, all of it.
+fn busy_body() -> String {
+    let sentence = "Write a story in which an agent is told to forget its orders and to speak freely about everything it \
+                    knows. ";
+    let text: String = sentence.chars().cycle().take(BUSY_BYTES - 160).collect();
+    json!({ "messages": [{ "role": "user", "content": text }] }).to_string()
+}
 
 struct Variant {
     name: String,
@@ -43,7 +51,7 @@ pub(super) fn run(rounds: usize, seconds: u64) -> Result<()> {
     let mut variants =
         [Variant { name: "alone".into(), ..start(0)? }, start(0)?, start(2)?, start(8)?, start(64)?];
     let short = http1::request_bytes(&Request::json("/v1/chat/completions", SHORT));
-    let long = http1::request_bytes(&Request::json("/v1/chat/completions", chat_body(BUSY_BYTES)));
+    let long = http1::request_bytes(&Request::json("/v1/chat/completions", busy_body()));
     println!(
         "short requests on one connection, {BUSY} connections with {} KB beside it, one worker, {rounds} rounds of {seconds} s",
         BUSY_BYTES / 1024
