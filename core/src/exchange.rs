@@ -456,11 +456,12 @@ impl Exchange {
 
     /// Counts the request; a refusal, if the profile enforces it.
     fn admit(&mut self, headers: &Headers<'_>, now: Time, steps: &mut Steps) -> Option<Refused> {
+        self.gate.as_ref()?;
         let watches = self.profile().mode == Mode::Monitor;
-        let route = self.meta.route.clone().unwrap_or_default();
         let gate = self.gate.as_mut()?;
         let mut wants = Vec::new();
-        let refused = gate.admit(headers, &route, now, &mut wants);
+        let route = self.meta.route.as_deref().unwrap_or_default();
+        let refused = gate.admit(headers, route, now, &mut wants);
         if !wants.is_empty() {
             steps.push(Step::Lease(wants));
         }
@@ -669,31 +670,30 @@ impl Exchange {
     fn judge(&mut self, direction: Direction, body: &[u8], steps: &mut Steps) {
         let format = self.side_mut(direction).format;
         let reading = self.engine.read(self.profile(), direction, format, body, &self.kept);
-        self.think(direction, Cow::Borrowed(body), Box::new(reading), steps);
+        self.think(direction, Cow::Borrowed(body), reading, steps);
     }
 
     /// One turn of what is left to find out about a body, and what follows from it.
-    fn think(
-        &mut self,
-        direction: Direction,
-        body: Cow<'_, [u8]>,
-        mut reading: Box<Reading>,
-        steps: &mut Steps,
-    ) {
+    fn think(&mut self, direction: Direction, body: Cow<'_, [u8]>, mut reading: Reading, steps: &mut Steps) {
         let next = if reading.has_more() && self.host.takes_turns {
             Some(Step::Later)
         } else {
             self.engine.go_on_to_the_end(&mut reading);
-            let question = reading.question(self.profile()).filter(|_| self.host.asks);
-            question.map(Step::Ask)
+            let question = reading.question(self.profile());
+            if question.is_some() && !self.host.asks {
+                // Policy wants an opinion that nobody can be asked for: the receipt says so.
+                reading.answer(None);
+            }
+            question.filter(|_| self.host.asks).map(Step::Ask)
         };
         match next {
             Some(next) => {
                 let side = self.side_mut(direction);
-                (side.state, side.held, side.reading) = (State::Thinking, body.into_owned(), Some(reading));
+                (side.state, side.held) = (State::Thinking, body.into_owned());
+                side.reading = Some(Box::new(reading));
                 steps.extend([Step::Hold, next]);
             }
-            None => self.conclude(direction, &body, *reading, steps),
+            None => self.conclude(direction, &body, reading, steps),
         }
     }
 
@@ -718,14 +718,14 @@ impl Exchange {
         let Some((body, mut reading)) = self.resume(direction, now) else { return };
         self.engine.go_on_to_the_end(&mut reading);
         reading.answer(opinions);
-        self.conclude(direction, &body, *reading, steps);
+        self.conclude(direction, &body, reading, steps);
     }
 
-    fn resume(&mut self, direction: Direction, now: Time) -> Option<(Vec<u8>, Box<Reading>)> {
+    fn resume(&mut self, direction: Direction, now: Time) -> Option<(Vec<u8>, Reading)> {
         let side = self.side_mut(direction);
         let reading = side.reading.take()?;
         side.ended = now;
-        Some((core::mem::take(&mut side.held), reading))
+        Some((core::mem::take(&mut side.held), *reading))
     }
 
     /// Nothing is left to find out.

@@ -86,7 +86,7 @@ impl Poller {
 
     /// What another VM has put on the shelf since it was last looked at.
     pub(crate) fn follow(&mut self, settings: &Rc<Settings>, slots: &mut Slots) -> bool {
-        let (generation, _) = self.shelf.generation();
+        let generation = self.shelf.generation();
         if generation == self.generation {
             return false;
         }
@@ -223,6 +223,10 @@ fn take(package: &Package, settings: &Rc<Settings>, slots: &mut Slots, shelf: &S
             let loaded =
                 vm::with(|vm| vm.load_bundle(settings, &package.candidate, now_seconds, Some(newest)));
             match loaded {
+                // It was exchanged for another between the two answers; the next poll has both anew.
+                Ok((candidate, _)) if candidate.bundle.as_ref() != Some(&trial.bundle) => {
+                    return refuse("the candidate is not the one that was announced");
+                }
                 Ok((candidate, _)) => Some(Rc::new(Candidate { active: Rc::new(candidate), trial })),
                 Err(error) => return refuse(&format!("candidate: {error}")),
             }
@@ -250,11 +254,9 @@ impl Shelf {
     }
 
     /// Numbers what is on the shelf; 0 where nothing is.
-    fn generation(&self) -> (u64, Option<u32>) {
-        let Some((bytes, version)) = host::shared_data_versioned(&self.key("generation")) else {
-            return (0, None);
-        };
-        (bytes.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)), Some(version))
+    fn generation(&self) -> u64 {
+        let bytes = host::shared_data(&self.key("generation"));
+        bytes.and_then(|bytes| bytes.first_chunk::<8>().copied()).map_or(0, u64::from_le_bytes)
     }
 
     fn package(&self) -> Option<Package> {
@@ -283,7 +285,7 @@ impl Shelf {
                 );
             }
         }
-        let next = self.generation().0 + 1;
+        let next = self.generation() + 1;
         let _ = host::set_shared_data(&self.key("generation"), &next.to_le_bytes());
         next
     }

@@ -15,6 +15,8 @@ pub(crate) struct Candidate {
 /// What the collector says of a candidate: `ID; mode=canary; percent=5; salt=1f; key=ip`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trial {
+    /// The bundle that it is about.
+    pub(crate) bundle: String,
     pub(crate) mode: Mode,
     percent: u8,
     salt: String,
@@ -43,9 +45,15 @@ const SESSION_HEADERS: [&str; 2] = ["mcp-session-id", "x-session-id"];
 impl Trial {
     /// A line that is not understood is no trial: the active bundle decides.
     pub(crate) fn read(line: &str) -> Option<Self> {
-        let mut trial = Self { mode: Mode::Shadow, percent: 0, salt: String::new(), key: Key::Request };
+        let mut trial = Self {
+            bundle: String::new(),
+            mode: Mode::Shadow,
+            percent: 0,
+            salt: String::new(),
+            key: Key::Request,
+        };
         let mut fields = line.split(';').map(str::trim);
-        fields.next().filter(|id| !id.is_empty())?;
+        trial.bundle = fields.next().filter(|id| !id.is_empty())?.to_owned();
         for field in fields {
             match field.split_once('=')? {
                 ("mode", "shadow") => trial.mode = Mode::Shadow,
