@@ -213,14 +213,15 @@ fn a_collector_that_fails_takes_nobody_with_it() {
             rounds += 1;
             buffered = buffered.max(site.metric("events_buffered"));
             let now = shows(fault).iter().map(|name| site.metric(name));
-            (rounds >= 3 && now.zip(&before).all(|(now, before)| now > *before)).then_some(())
+            let shown = now.zip(&before).all(|(now, before)| now > *before);
+            // The gauge is of the VM that wrote it last, whose events may all have been lent.
+            (rounds >= 3 && shown && buffered > 0).then_some(())
         });
         let slowest_ms = site.slowest_ms.swap(0, Ordering::Relaxed);
         println!(
             "{fault:?}: {rounds} rounds in {:?}, the slowest request {slowest_ms} ms, up to {buffered} events waited",
             began.elapsed()
         );
-        assert!(buffered > 0, "{fault:?}: events do not wait");
         site.collector.set(Fault::Healthy);
         let healed = Instant::now();
         sent.extend(site.recover(&id));
