@@ -56,6 +56,16 @@ pub(crate) fn model(path: Option<&Path>) -> Result<Arc<CompactModel>, Fault> {
     model.map(Arc::new).map_err(|e| Fault::Input(format!("{}: {e}", path.display())))
 }
 
+/// The encoder of a file, or the one that is built in.
+pub(crate) fn deep_model(path: Option<&Path>) -> Result<sentinel_deep::Model, Fault> {
+    let Some(path) = path else {
+        return sentinel_deep::Model::open(sentinel_deep::BUILTIN)
+            .map_err(|e| Fault::Internal(format!("built-in encoder: {e}")));
+    };
+    let file = fs::read(path).map_err(|e| Fault::Input(format!("{}: {e}", path.display())))?;
+    sentinel_deep::Model::open(&file).map_err(|e| Fault::Input(format!("{}: {e}", path.display())))
+}
+
 /// A policy that types and engine accept, or the built-in one.
 pub(crate) fn engine(policy: Option<&Path>) -> Result<Engine, Fault> {
     match policy {

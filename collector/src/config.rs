@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::lease::RedisUrl;
@@ -35,6 +36,40 @@ pub struct Config {
     pub ingest_in_flight_max: usize,
     /// How long a shutdown waits for requests, and again for the writer.
     pub drain_max: Duration,
+    /// Gives second opinions, if there is a model to ask.
+    pub second_opinion: Option<SecondOpinion>,
+}
+
+/// A model to ask, and how much of a machine it may take.
+#[derive(Clone, Debug)]
+pub struct SecondOpinion {
+    pub model: Arc<sentinel_deep::Model>,
+    /// Threads that ask the model; each keeps a core busy.
+    pub workers: usize,
+    /// Requests that may wait for a thread; one more is answered 429.
+    pub queue_max: usize,
+    /// How long a request may wait for its answer, whatever it asks for itself.
+    pub deadline_max: Duration,
+}
+
+impl SecondOpinion {
+    pub fn new(model: sentinel_deep::Model) -> Self {
+        Self { model: Arc::new(model), workers: 1, queue_max: 16, deadline_max: Duration::from_secs(5) }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for (field, found, most) in
+            [("workers", self.workers, WORKERS_MAX), ("queue_max", self.queue_max, QUEUE_MAX)]
+        {
+            if !(1..=most).contains(&found) {
+                return Err(format!("second_opinion.{field} is {found}, allowed are 1 to {most}"));
+            }
+        }
+        match self.deadline_max.is_zero() {
+            true => Err("second_opinion.deadline_max is 0, expected more".to_owned()),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Who may read `/metrics`.
@@ -78,6 +113,7 @@ impl Config {
             metrics_access: MetricsAccess::default(),
             ingest_in_flight_max: 64,
             drain_max: Duration::from_secs(10),
+            second_opinion: None,
         }
     }
 
@@ -119,7 +155,7 @@ impl Config {
             let found = self.ingest_in_flight_max;
             return Err(format!("ingest_in_flight_max is {found}, allowed are 1 to {INGEST_IN_FLIGHT_MAX}"));
         }
-        Ok(())
+        self.second_opinion.as_ref().map_or(Ok(()), SecondOpinion::check)
     }
 }
 
@@ -141,6 +177,7 @@ impl fmt::Debug for Config {
             .field("metrics_access", &self.metrics_access)
             .field("ingest_in_flight_max", &self.ingest_in_flight_max)
             .field("drain_max", &self.drain_max)
+            .field("second_opinion", &self.second_opinion.is_some())
             .finish()
     }
 }
@@ -162,6 +199,9 @@ const TOKEN_CHARS_MIN: usize = 8;
 const ADMIN_TOKEN_CHARS_MIN: usize = 16;
 /// 4 GiB of bodies.
 const INGEST_IN_FLIGHT_MAX: usize = 1_024;
+const WORKERS_MAX: usize = 256;
+/// Each may hold a body of 4 MiB.
+const QUEUE_MAX: usize = 1_024;
 
 #[cfg(test)]
 mod tests {

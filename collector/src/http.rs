@@ -14,6 +14,7 @@ mod health;
 mod leases;
 mod metrics;
 mod params;
+mod second_opinion;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,6 +34,7 @@ use crate::store::Store;
 use auth::Tokens;
 use error::{ApiError, PrivateDetail};
 use metrics::Metrics;
+use second_opinion::OpinionDesk;
 
 /// What the handlers share.
 pub(crate) struct App {
@@ -48,6 +50,7 @@ pub(crate) struct App {
     ingest: Semaphore,
     ingest_in_flight_max: usize,
     metrics: Metrics,
+    second_opinion: Option<OpinionDesk>,
     started: Instant,
 }
 
@@ -66,6 +69,7 @@ impl App {
             ingest: Semaphore::new(config.ingest_in_flight_max),
             ingest_in_flight_max: config.ingest_in_flight_max,
             metrics: Metrics::default(),
+            second_opinion: config.second_opinion.as_ref().map(OpinionDesk::new),
             started: Instant::now(),
         }
     }
@@ -95,6 +99,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             post(events::ingest).route_layer(sender()).merge(get(events::list).route_layer(reader())),
         )
         .route("/v1/events/{id}", get(events::one).route_layer(reader()))
+        .route("/v1/second-opinion", post(second_opinion::ask).route_layer(sender()))
         .route("/v1/gaps", get(gaps::list).route_layer(reader()))
         .route("/v1/bundle", get(bundle::poll).route_layer(sender()))
         .route("/v1/leases", post(leases::grant).route_layer(sender()))

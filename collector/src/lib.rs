@@ -29,7 +29,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub use config::{Config, MetricsAccess, RedisAway};
+pub use config::{Config, MetricsAccess, RedisAway, SecondOpinion};
 
 use deploy::Desk;
 use http::App;

@@ -18,7 +18,8 @@ pub(crate) fn run() -> Result<()> {
     // The core stays free of hosts: it builds where there is no clock, no file and no socket, and no host crate is
     // among its dependencies.
     cargo(&["check", "--package", "sentinel-core", "--target", "wasm32-unknown-unknown"])?;
-    for host in ["proxy-wasm", "tokio", "wasmtime", "axum", "sqlx"] {
+    never_depends("sentinel-filter", "tract-onnx")?;
+    for host in ["proxy-wasm", "tokio", "wasmtime", "axum", "sqlx", "tract-onnx"] {
         for package in ["sentinel-bundle", "sentinel-core", "sentinel-model"] {
             never_depends(package, host)?;
         }

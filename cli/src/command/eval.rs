@@ -16,7 +16,9 @@
 mod attacks;
 pub(crate) mod packed;
 pub(crate) mod quality;
+mod scores;
 mod stages;
+mod third;
 
 pub(crate) use attacks::channel;
 
@@ -25,6 +27,7 @@ use std::{
     fmt::Write,
     fs::File,
     io::{self, BufRead, BufReader},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -51,6 +54,15 @@ pub(crate) struct Args {
     /// For `--stage`: an artefact instead of the model that is built in.
     #[arg(long, value_name = "FILE", requires = "stage")]
     model: Option<PathBuf>,
+    /// For `--stage 3` and `asked`: an ONNX file instead of the encoder that is built in.
+    #[arg(long, value_name = "FILE", requires = "stage")]
+    deep_model: Option<PathBuf>,
+    /// For `--stage`: judge only every so many rows.
+    #[arg(long, value_name = "N", requires = "stage", default_value = "1")]
+    every: NonZeroUsize,
+    /// For `--stage`: write what each row came to, as JSON lines; never its text.
+    #[arg(long, value_name = "FILE", requires = "stage")]
+    scores: Option<PathBuf>,
     /// Whose finds count.
     #[arg(long, value_enum, default_value_t = DetectorArg::Pii)]
     detector: DetectorArg,

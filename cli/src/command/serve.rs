@@ -1,13 +1,20 @@
 //! `sentinel serve`: the collector.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use clap::ValueEnum;
-use sentinel_collector::{Collector, Config, MetricsAccess, RedisAway};
+use sentinel_collector::{Collector, Config, MetricsAccess, RedisAway, SecondOpinion};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use crate::report::{Fault, Report};
+use crate::{
+    document,
+    report::{Fault, Report},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -62,6 +69,12 @@ pub(crate) struct Args {
     /// Let anyone read /metrics, as a scraper without credentials needs it.
     #[arg(long)]
     open_metrics: bool,
+    /// Gives second opinions with an encoder: `builtin`, an ONNX file, or `off`.
+    #[arg(long, env = "SENTINEL_DEEP_MODEL", value_name = "FILE|builtin|off", default_value = "off")]
+    deep_model: String,
+    /// Threads that give second opinions; each keeps a core busy.
+    #[arg(long, env = "SENTINEL_DEEP_WORKERS", default_value_t = 1)]
+    deep_workers: usize,
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log: LogFormat,
 }
@@ -94,6 +107,7 @@ pub(crate) fn run(args: Args) -> Result<Report, Fault> {
     if args.open_metrics {
         config.metrics_access = MetricsAccess::Anyone;
     }
+    config.second_opinion = second_opinion(&args.deep_model, args.deep_workers)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -104,6 +118,18 @@ pub(crate) fn run(args: Args) -> Result<Report, Fault> {
         collector.run(shutdown()).await.map_err(fault)
     })?;
     Ok(Report { text: "stopped".into(), json: json!({ "stopped": true }), code: 0 })
+}
+
+fn second_opinion(choice: &str, workers: usize) -> Result<Option<SecondOpinion>, Fault> {
+    let path = match choice {
+        "off" => return Ok(None),
+        "builtin" => None,
+        path => Some(Path::new(path)),
+    };
+    let begun = Instant::now();
+    let model = document::deep_model(path)?;
+    tracing::info!(model = model.id(), took_ms = begun.elapsed().as_millis(), "second opinions are given");
+    Ok(Some(SecondOpinion { workers, ..SecondOpinion::new(model) }))
 }
 
 fn fault(error: sentinel_collector::Error) -> Fault {

@@ -89,6 +89,29 @@ impl ApiError {
         error
     }
 
+    pub(crate) fn queue_full() -> Self {
+        let message = "too many texts wait for an opinion already; ask again, or decide without one";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message);
+        error.hint = Some(Hint::RetryAfterS("1"));
+        error
+    }
+
+    pub(crate) fn too_late() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "deadline", "not everything was read before the deadline")
+    }
+
+    pub(crate) fn no_opinion(detail: impl Into<Box<str>>) -> Self {
+        let message = "the model gave no answer";
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "model_failed", message);
+        error.hint = Some(Hint::RetryAfterS("5"));
+        error.detail = Some(detail.into());
+        error
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
     pub(crate) fn unavailable(detail: impl Into<Box<str>>) -> Self {
         let message = "the store does not answer; nothing was acknowledged, try again";
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);

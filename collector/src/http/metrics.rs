@@ -115,10 +115,7 @@ impl Counters {
             ("sentinel_pii_detections_total", "Findings of personal data.", "entity_type", &self.pii),
             ("sentinel_secret_detections_total", "Findings of secrets.", "secret_type", &self.secrets),
         ] {
-            text.head(name, "counter", help);
-            for (value, count) in &series.0 {
-                text.sample(name, &[(label, value)], count);
-            }
+            text.series(name, help, label, series);
         }
         self.ingest.write("sentinel_ingest_seconds", "From a batch's headers to its commit.", text);
     }
@@ -126,28 +123,28 @@ impl Counters {
 
 /// One counter for each value of a label. Values come from filters, so their number is bounded.
 #[derive(Debug, Default)]
-struct Series(BTreeMap<String, u64>);
+pub(super) struct Series(BTreeMap<String, u64>);
 
 impl Series {
-    fn from_zero(values: &[&str]) -> Self {
+    pub(super) fn from_zero(values: &[&str]) -> Self {
         Self(values.iter().map(|value| ((*value).to_owned(), 0)).collect())
     }
 
-    fn add(&mut self, value: &str) {
+    pub(super) fn add(&mut self, value: &str) {
         let value = if self.0.contains_key(value) || self.0.len() < VALUES_MAX { value } else { "other" };
         *self.0.entry(value.to_owned()).or_default() += 1;
     }
 }
 
 #[derive(Debug, Default)]
-struct Histogram {
+pub(super) struct Histogram {
     /// Not cumulative; one more than there are bounds.
     buckets: [u64; BOUNDS_S.len() + 1],
     sum_s: f64,
 }
 
 impl Histogram {
-    fn add(&mut self, took: Duration) {
+    pub(super) fn add(&mut self, took: Duration) {
         let took_s = took.as_secs_f64();
         let idx = BOUNDS_S.iter().take_while(|bound| took_s > **bound).count();
         if let Some(bucket) = self.buckets.get_mut(idx) {
@@ -156,7 +153,7 @@ impl Histogram {
         self.sum_s += took_s;
     }
 
-    fn write(&self, name: &str, help: &str, text: &mut Text) {
+    pub(super) fn write(&self, name: &str, help: &str, text: &mut Text) {
         text.head(name, "histogram", help);
         let bounds = BOUNDS_S.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
         let mut count = 0;
@@ -172,7 +169,7 @@ impl Histogram {
 /// The exposition format: <https://prometheus.io/docs/instrumenting/exposition_formats/>. Writing to a `String`
 /// cannot fail, so the results are dropped.
 #[derive(Default)]
-struct Text(String);
+pub(super) struct Text(String);
 
 impl Text {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
@@ -193,7 +190,14 @@ impl Text {
         self.sample(name, &[], value);
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
+    pub(super) fn series(&mut self, name: &str, help: &str, label: &str, series: &Series) {
+        self.head(name, "counter", help);
+        for (value, count) in &series.0 {
+            self.sample(name, &[(label, value)], count);
+        }
+    }
+
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
         self.head(name, "gauge", help);
         self.sample(name, &[], value);
     }
@@ -208,6 +212,9 @@ pub(crate) async fn show(State(app): State<Arc<App>>) -> Response {
     let mut text = Text::default();
     app.metrics.lock().write(&mut text);
     trial::write(&app, &mut text);
+    if let Some(desk) = &app.second_opinion {
+        desk.write(&mut text);
+    }
     text.gauge("sentinel_store_up", "Whether the store answers.", u8::from(counts.is_ok()));
     text.gauge("sentinel_collector_queued_batches", "Batches waiting to be written.", app.store.backlog());
     // Without an answer these are unknown, which is not 0.

@@ -13,4 +13,5 @@ mod leases;
 mod operate;
 mod read;
 mod redis;
+mod second_opinion;
 mod trials;

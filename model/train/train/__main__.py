@@ -94,7 +94,7 @@ def recipe(out):
 
 
 def steps(o, out):
-    from . import export, lessons, ngrams, pack, teacher
+    from . import deep, export, lessons, ngrams, pack, teacher
 
     sets = [f"val={out}/val.jsonl={out}/dump_val", f"dev={out}/dev.jsonl={out}/dump_dev"]
     rows, taught = f"--rows {out}/mix.jsonl".split(), ["--dump", f"{out}/dump_mix"]
@@ -126,6 +126,9 @@ def steps(o, out):
         "final-student": lambda: final_student(o, out, [*every, *final, *heard_more, *vocab]),
         "final-pack": lambda: packed("model", "final-", "--combination", f"{out}/chosen/pack/model.json", "--card", f"{out}/chosen/held_out.json", recipe(out)),
         "export": lambda: export.main(["--teacher", network, "--student", f"{out}/final-student/student.pt", "--out", f"{out}/onnx"]),
+        "deep": lambda: deep.main([
+            "--network", f"{out}/onnx/teacher.onnx", "--dev", f"{out}/dev.jsonl", "--scores", f"{out}/deep_dev.npy", "--out", f"{out}/deep.onnx",
+        ]),
     }
 
 

@@ -20,7 +20,7 @@ def parameters(module):
 def teacher_graph(model, int8=True):
     m, g = parameters(model), Graph(int8)
     hidden, shown = g.padding("mask")
-    x = g.op("Add", g.rows(m.words.weight, "ids"), g.constant((m.positions.weight[: minilm.WINDOW] + m.segment)[None]))
+    x = g.op("Add", g.rows(m.words.weight, "ids"), g.beginning(m.positions.weight[: minilm.WINDOW] + m.segment, "ids"))
     x = g.norm(x, m.norm.weight, m.norm.bias, 1e-12)
     for layer in m.layers:
         x = g.norm(g.op("Add", x, g.attention(x, layer, minilm.HEADS, minilm.WIDTH, hidden)), layer.norm1.weight, layer.norm1.bias, 1e-12)
@@ -32,7 +32,7 @@ def teacher_graph(model, int8=True):
 def student_graph(model, int8=False):
     m, g = parameters(model), Graph(int8)
     hidden, shown = g.padding("mask")
-    x = g.op("Add", g.rows(m.embed.weight, "ids"), g.constant(m.position[None]))
+    x = g.op("Add", g.rows(m.embed.weight, "ids"), g.beginning(m.position, "ids"))
     for layer in m.layers:
         a = g.norm(x, layer.norm1.weight, layer.norm1.bias, 1e-5)
         x = g.op("Add", x, g.attention(a, layer, student.HEADS, student.WIDTH, hidden))
@@ -70,14 +70,14 @@ def main(arguments):
         model = load(o.teacher)
         for name, int8 in (("teacher.onnx", True), ("teacher-f32.onnx", False)):
             graph, result = teacher_graph(model, int8)
-            path = graph.save(out / name, result, minilm.WINDOW)
+            path = graph.save(out / name, result)
             print(name, f"{path.stat().st_size / 2**20:.1f} MiB", "difference %.4f of %.2f" % check(path, model, minilm.WINDOW, 30000))
     if o.student:
         state = torch.load(o.student, weights_only=True)
         model = student.Student(state["embed.weight"].numpy())
         model.load_state_dict(state)
         graph, result = student_graph(model)
-        path = graph.save(out / "student.onnx", result, student.LONGEST)
+        path = graph.save(out / "student.onnx", result)
         words = state["embed.weight"].shape[0]
         print("student.onnx", f"{path.stat().st_size / 2**20:.1f} MiB", "difference %.5f of %.2f" % check(path, lambda i, l: model(i, l)[0], student.LONGEST, words))
 

@@ -44,6 +44,12 @@ class Graph:
         whole = self.op("Cast", whole, to=TensorProto.FLOAT)
         return self.op("Mul", whole, self.op("Gather", self.constant(scale), ids, axis=0))
 
+    def beginning(self, table, ids):
+        """As many rows of a table as there are tokens, for tables that say where a token stands."""
+        tokens = self.op("Slice", self.op("Shape", ids), *(self.constant([n], np.int64) for n in (1, 2)))
+        first, axis = self.constant([0], np.int64), self.constant([1], np.int64)
+        return self.op("Slice", self.constant(np.asarray(table)[None]), first, tokens, axis)
+
     def norm(self, x, gain, bias, epsilon):
         centred = self.op("Sub", x, self.op("ReduceMean", x, axes=[-1], keepdims=1))
         variance = self.op("ReduceMean", self.op("Mul", centred, centred), axes=[-1], keepdims=1)
@@ -79,7 +85,7 @@ class Graph:
         peak = self.op("ReduceMax", self.op("Add", x, lowered), axes=[1], keepdims=0)
         return self.op("Concat", mean, peak, axis=-1)
 
-    def save(self, path, result, length):
+    def save(self, path, result, length="tokens"):
         self.nodes.append(helper.make_node("Identity", [result], ["logits"]))
         ints = lambda name: helper.make_tensor_value_info(name, TensorProto.INT64, ["rows", length])
         graph = helper.make_graph(

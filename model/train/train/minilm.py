@@ -102,8 +102,8 @@ def pretrained():
 class Windows:
     """Texts as windows of pieces: `ids[start[w]:start[w + 1]]` is window `w`, of row `row[w]`."""
 
-    def __init__(self, texts, channels, most=None, chunk=4096):
-        tokenizer = Tokenizer.from_file(str(folder() / "tokenizer.json"))
+    def __init__(self, texts, channels, most=None, chunk=4096, tokenizer=None):
+        tokenizer = tokenizer or Tokenizer.from_file(str(folder() / "tokenizer.json"))
         tokenizer.no_truncation()
         tokenizer.no_padding()
         word = {c: tokenizer.token_to_id(c) for c in CHANNELS}

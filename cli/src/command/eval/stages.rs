@@ -1,4 +1,5 @@
-//! How well texts are told apart by the model, stage by stage, or by all that a proxy has: `--stage 1`, `2` or `full`.
+//! How well texts are told apart by the model, stage by stage, or by all that a proxy has: `--stage 1`, `2`, `3`, `full`, or
+//! `asked`, where a proxy asks stage 3 about what it is not sure of.
 //!
 //! A row is JSON with `text`, `label` (1 attack, 0 harmless) and, if they are known, `channel`, `kind`, `lang` and `source`.
 //! Rows without a label are counted and left out. Nothing of a row but its score is kept, so data may be of any size.
@@ -15,6 +16,8 @@ use super::{
     attacks::{Row, channel, length},
     lines,
     quality::{Interval, Intervals, Quality, Ranking, Scored},
+    scores::Scores,
+    third::{self, Second},
 };
 use crate::{
     document,
@@ -35,41 +38,55 @@ pub(super) enum Stage {
     /// Both stages, the second on every window.
     #[value(name = "2")]
     Second,
+    /// The encoder that a collector gives second opinions with, alone.
+    #[value(name = "3")]
+    Third,
     /// What a proxy decides: rules, both stages as a proxy uses them, and all else that raises a risk.
     Full,
+    /// The same, and a second opinion where the score is near the threshold.
+    Asked,
 }
 
 /// What one text came to.
 #[derive(Default)]
-struct Judged {
-    score: f64,
-    is_flagged: bool,
-    is_blocked: bool,
-    second_looks: usize,
+pub(super) struct Judged {
+    pub(super) score: f64,
+    pub(super) is_flagged: bool,
+    pub(super) is_blocked: bool,
+    pub(super) second_looks: usize,
+    /// Stage 3 gave an opinion.
+    pub(super) is_asked: bool,
+    /// The rules that were at work, and by how much each moved the risk.
+    pub(super) rules: Vec<(String, f32)>,
 }
 
 /// How a text is judged.
 enum Judge {
     Model(Arc<CompactModel>, Look),
-    Engine(Box<Engine>),
+    Deep(Box<sentinel_deep::Model>),
+    Engine(Box<Engine>, Option<Second>),
 }
 
 impl Judge {
     fn new(args: &Args, stage: Stage) -> Result<Self, Fault> {
         let model = document::model(args.model.as_deref())?;
+        let deep = || third::model(args.deep_model.as_deref());
         Ok(match stage {
+            Stage::Third => Self::Deep(Box::new(deep()?)),
             Stage::First => Self::Model(model, Look::First),
             Stage::Second => Self::Model(model, Look::All),
-            Stage::Full => {
+            Stage::Full | Stage::Asked => {
                 let engine = Engine::new(Policy::default(), document::builtin_patterns()?)
                     .map_err(|e| Fault::Internal(format!("built-in policy: {e}")))?;
-                Self::Engine(Box::new(engine.with_model(model)))
+                let second = if stage == Stage::Asked { Some(Second::new(deep()?)) } else { None };
+                Self::Engine(Box::new(engine.with_model(model)), second)
             }
         })
     }
 
-    fn judge(&self, channel: Channel, text: &str) -> Judged {
-        match self {
+    fn judge(&self, channel: Channel, text: &str) -> Result<Judged, Fault> {
+        Ok(match self {
+            Self::Deep(model) => third::judge(model, channel, text)?,
             Self::Model(model, look) => {
                 let scores = model.scores(channel, text, *look);
                 let logit = scores.iter().map(|score| score.logit()).fold(f32::MIN, f32::max);
@@ -78,27 +95,38 @@ impl Judge {
                     is_flagged: logit >= model.scale(channel).threshold,
                     is_blocked: false,
                     second_looks: scores.iter().filter(|score| score.both.is_some()).count(),
+                    ..Judged::default()
                 }
             }
-            Self::Engine(engine) => {
+            Self::Engine(engine, second) => {
                 let Some(Judgement { scan, second_looks, suspicion }) =
                     engine.judge("default", channel, text)
                 else {
-                    return Judged::default();
+                    return Ok(Judged::default());
                 };
                 let action = attack_action(&scan);
                 let risk = risk(&scan);
                 let has_model = scan.findings.iter().any(|finding| finding.rule.ends_with("/model"));
                 // So that texts without a finding are told apart, too.
                 let score = if has_model { risk } else { risk + (1.0 - risk) * suspicion };
-                Judged {
+                let judged = Judged {
                     score: f64::from(score),
                     is_flagged: action >= Action::Tag,
                     is_blocked: action >= Action::Block,
                     second_looks: second_looks as usize,
+                    is_asked: false,
+                    rules: scan
+                        .findings
+                        .iter()
+                        .map(|finding| (finding.rule.clone(), finding.moved))
+                        .collect(),
+                };
+                match second {
+                    Some(second) => second.ask(judged, channel, text)?,
+                    None => judged,
                 }
             }
-        }
+        })
     }
 }
 
@@ -136,6 +164,7 @@ struct Cost {
     /// Of all rows.
     second_stage_rows: f64,
     second_stage_harmless_rows: f64,
+    asked_rows: f64,
 }
 
 #[derive(Default)]
@@ -151,6 +180,7 @@ struct Kept {
     scored: Scored,
     is_blocked: bool,
     second_looks: usize,
+    is_asked: bool,
     micros: f64,
     groups: [u32; BREAKDOWNS.len()],
 }
@@ -161,8 +191,9 @@ const BREAKDOWNS: [&str; 5] = ["source", "kind", "channel", "language", "length"
 pub(super) fn run(args: &Args, stage: Stage) -> Result<Report, Fault> {
     let judge = Judge::new(args, stage)?;
     let mut tally = Tally::default();
+    let mut scores = args.scores.as_deref().map(Scores::create).transpose()?;
     let mut names = Names::default();
-    for (idx, line) in lines(&args.data)?.enumerate() {
+    for (idx, line) in lines(&args.data)?.enumerate().step_by(args.every.get()) {
         let fault = |why: String| Fault::Input(format!("{}:{}: {why}", args.data.display(), idx + 1));
         let line = line.map_err(|e| fault(e.to_string()))?;
         if line.trim().is_empty() {
@@ -170,8 +201,12 @@ pub(super) fn run(args: &Args, stage: Stage) -> Result<Report, Fault> {
         }
         let row: Row = serde_json::from_str(&line).map_err(|e| fault(e.to_string()))?;
         let channel = channel(row.channel.as_deref()).map_err(fault)?;
-        tally.add(args, &judge, &mut names, &row, channel);
+        let Some(judged) = tally.add(args, &judge, &mut names, &row, channel)? else { continue };
+        if let Some(scores) = &mut scores {
+            scores.add(idx + 1, row.label.is_some_and(|label| label != 0), &judged)?;
+        }
     }
+    scores.map_or(Ok(()), Scores::end)?;
     let ranking = Ranking::new(tally.rows.iter().map(|row| row.scored));
     let (quality, intervals) = (ranking.quality(), ranking.intervals(DRAWS));
     let cost = tally.cost();
@@ -212,13 +247,20 @@ impl Names {
 }
 
 impl Tally {
-    fn add(&mut self, args: &Args, judge: &Judge, names: &mut Names, row: &Row, channel: Channel) {
+    fn add(
+        &mut self,
+        args: &Args,
+        judge: &Judge,
+        names: &mut Names,
+        row: &Row,
+        channel: Channel,
+    ) -> Result<Option<Judged>, Fault> {
         let Some(label) = row.label else {
             self.unlabelled += 1;
-            return;
+            return Ok(None);
         };
         let start = Instant::now();
-        let judged = judge.judge(channel, &row.text);
+        let judged = judge.judge(channel, &row.text)?;
         let micros = start.elapsed().as_secs_f64() * 1e6;
         let is_attack = label != 0;
         let known = |name: &Option<String>| name.clone().unwrap_or_else(|| "unknown".to_owned());
@@ -241,9 +283,11 @@ impl Tally {
             scored: Scored { score: judged.score, is_attack, is_flagged: judged.is_flagged },
             is_blocked: judged.is_blocked,
             second_looks: judged.second_looks,
+            is_asked: judged.is_asked,
             micros,
             groups: groups.map(|name| names.number(&name)),
         });
+        Ok(Some(judged))
     }
 
     fn groups<'n>(&self, breakdown: usize, names: &'n Names) -> BTreeMap<&'n str, Group> {
@@ -281,6 +325,8 @@ impl Tally {
             harmless_mean_micros: mean(&harmless),
             second_stage_rows: looked(self.rows.iter().collect()),
             second_stage_harmless_rows: looked(self.rows.iter().filter(is_harmless).collect()),
+            asked_rows: self.rows.iter().filter(|row| row.is_asked).count() as f64
+                / self.rows.len().max(1) as f64,
         }
     }
 }
@@ -327,6 +373,9 @@ fn describe(
         percent(Some(cost.second_stage_rows)),
         percent(Some(cost.second_stage_harmless_rows))
     );
+    if cost.asked_rows > 0.0 {
+        let _ = writeln!(text, "stage 3 looked at {} of the rows", percent(Some(cost.asked_rows)));
+    }
     if let Some((name, groups)) = by {
         let _ = writeln!(
             text,
