@@ -76,7 +76,7 @@ impl Reading {
     }
 
     /// The highest score that the model gave a window, be it too low for a finding.
-    pub(crate) const fn suspicion(&self) -> f32 {
+    pub(crate) fn suspicion(&self) -> f32 {
         self.suspicion.max(self.second.suspicion())
     }
 

@@ -14,6 +14,9 @@ pub enum Seen {
     /// Letters in characters that show nothing: Unicode's tags.
     Hidden,
     Base64,
+    Base32,
+    /// Bytes as digits 0 and 1.
+    Binary,
     Hex,
     Percent,
     Entities,
@@ -31,6 +34,8 @@ impl Seen {
             Self::Disguised => "disguised",
             Self::Hidden => "hidden",
             Self::Base64 => "base64",
+            Self::Base32 => "base32",
+            Self::Binary => "binary",
             Self::Hex => "hex",
             Self::Percent => "percent",
             Self::Entities => "entities",

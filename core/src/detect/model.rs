@@ -213,7 +213,7 @@ impl Detector for ModelDetector {
             if scale.is_grey(score.first) && self.model.stage_2().is_some() {
                 let window = text.get(score.start as usize..score.end as usize).unwrap_or("");
                 let (channel, segment, seen) = (hits.channel, hits.segment, hits.seen);
-                hits.open.push(score.first, span, || OpenWindow {
+                hits.open.push(score.first, scale.score(score.first), span, || OpenWindow {
                     text: window.into(),
                     channel,
                     segment,

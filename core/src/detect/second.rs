@@ -16,7 +16,10 @@ use sentinel_model::{
     },
 };
 
-use super::{Contexts, Hit, model::ModelDetector};
+use super::{
+    Contexts, Hit,
+    model::{ATTACK_FROM, ModelDetector},
+};
 use crate::{seen::Seen, span::Span};
 
 /// A window that stage 1 left open.
@@ -45,6 +48,8 @@ pub(crate) struct OpenWindows {
     list: Vec<OpenWindow>,
     /// Where the first begins that there is no time for.
     left_open: Option<u32>,
+    /// What stage 1 makes of the most suspicious of those.
+    left_value: f32,
 }
 
 impl OpenWindows {
@@ -52,16 +57,16 @@ impl OpenWindows {
         Self { most: windows as usize, ..Self::default() }
     }
 
-    /// `window` is only made if there is room for it.
-    pub(crate) fn push(&mut self, first: f32, span: Span, window: impl FnOnce() -> OpenWindow) {
+    /// `window` is only made if there is room for it. `value` is what stage 1 makes of it.
+    pub(crate) fn push(&mut self, first: f32, value: f32, span: Span, window: impl FnOnce() -> OpenWindow) {
         let at = self.list.partition_point(|known| known.first < first);
         if at == 0 && self.list.len() >= self.most {
-            return self.leave(span.start);
+            return self.leave(span.start, value);
         }
         self.list.insert(at, window());
         if self.list.len() > self.most {
             let weakest = self.list.remove(0);
-            self.leave(weakest.span.start);
+            self.leave(weakest.span.start, weakest.value());
         }
     }
 
@@ -70,18 +75,25 @@ impl OpenWindows {
         for mut window in other.list {
             let is_known = |known: &OpenWindow| known.span == window.span && known.seen == window.seen;
             if !self.list.iter().any(is_known) {
-                let (first, span) = (window.first, window.span);
+                let (first, value, span) = (window.first, window.value(), window.span);
                 window.is_other_reading = true;
-                self.push(first, span, || window);
+                self.push(first, value, span, || window);
             }
         }
         if let Some(at) = other.left_open {
-            self.leave(at);
+            self.leave(at, other.left_value);
         }
     }
 
-    fn leave(&mut self, at: u32) {
+    fn leave(&mut self, at: u32, value: f32) {
         self.left_open = Some(self.left_open.map_or(at, |known| known.min(at)));
+        self.left_value = self.left_value.max(value);
+    }
+}
+
+impl OpenWindow {
+    fn value(&self) -> f32 {
+        self.scale.score(self.first)
     }
 }
 
@@ -187,19 +199,22 @@ impl SecondLook {
         }
     }
 
-    /// The next window that there is time for; if there is none for all of it, then there is none for another, either, so
-    /// that taking windows apart is bounded, too.
+    /// The next window, as far as there is time for it: taking windows apart is bounded, too.
     fn next(&mut self, vocabulary: &Vocabulary<'_>) -> Option<(OpenWindow, WindowReader)> {
-        let window = self.open.list.pop()?;
-        let reader = WindowReader::new(vocabulary, &window.text);
-        let Some(rest) = self.parts_left.checked_sub(reader.n_parts as u32) else {
-            self.open.leave(window.span.start);
+        if self.parts_left == 0 {
             while let Some(window) = self.open.list.pop() {
-                self.open.leave(window.span.start);
+                self.open.leave(window.span.start, window.value());
             }
             return None;
-        };
-        self.parts_left = rest;
+        }
+        let window = self.open.list.pop()?;
+        let mut reader = WindowReader::new(vocabulary, &window.text);
+        let parts_left = self.parts_left as usize;
+        if reader.n_parts > parts_left {
+            self.open.leave(window.span.start, window.value());
+            reader.n_parts = parts_left;
+        }
+        self.parts_left -= reader.n_parts as u32;
         Some((window, reader))
     }
 
@@ -220,8 +235,9 @@ impl SecondLook {
         self.open.left_open
     }
 
-    pub(crate) const fn suspicion(&self) -> f32 {
-        self.suspicion
+    /// What nobody had the time to read to its end counts, but is not enough for a finding.
+    pub(crate) fn suspicion(&self) -> f32 {
+        self.suspicion.max(self.open.left_value.min(ATTACK_FROM - f32::EPSILON))
     }
 
     /// All windows that it has read.
@@ -259,7 +275,7 @@ mod tests {
         let mut open = OpenWindows::at_most(most);
         for (first, start) in firsts.iter().zip(0..) {
             let window = window(*first, start);
-            open.push(*first, window.span, || window);
+            open.push(*first, window.value(), window.span, || window);
         }
         open
     }

@@ -138,14 +138,18 @@ fn signs(token: &[u8]) -> u8 {
     signs
 }
 
+/// Digits of a byte.
+const BITS: usize = 8;
+
 /// A word that is shorter does not count when it is turned.
 const TURNED_BYTES_MIN: usize = 5;
 
 /// What deserves a closer look. Nearly all text has nothing of it.
 fn suspects(text: &[u8], turned: &mut Turned<'_>) -> Vec<Suspect> {
-    let mut search = Search { text, turned, row: None, found: Vec::new() };
+    let mut search = Search { text, turned, row: None, bits: None, found: Vec::new() };
     Walk::default().go_on(text, usize::MAX, &mut search);
     search.end_row();
+    search.end_bits();
     search.found
 }
 
@@ -153,6 +157,8 @@ struct Search<'t, 'w> {
     text: &'t [u8],
     turned: &'t mut Turned<'w>,
     row: Option<Row>,
+    /// Bytes that are spelled out in digits, so far.
+    bits: Option<Token>,
     found: Vec<Suspect>,
 }
 
@@ -221,13 +227,35 @@ impl Search<'_, '_> {
     }
 
     #[inline(never)]
+    fn end_bits(&mut self) {
+        let token = self.bits.take().filter(|bits| bits.end - bits.start >= ENCODED_BYTES_MIN);
+        self.found.extend(token.map(|token| Suspect { token, is_row: false, may_be_text: true }));
+    }
+
+    #[inline(never)]
     fn odd(&mut self, start: usize, end: usize) {
         let token = self.text.get(start..end).unwrap_or_default();
+        if token.len() == BITS && token.iter().all(|byte| matches!(byte, b'0' | b'1')) {
+            return self.bits(start, end);
+        }
         let signs = signs(token);
         if is_odd(signs, token.len()) {
             // Every encoding has letters or digits of ASCII.
             let may_be_text = token.len() >= ENCODED_BYTES_MIN && signs & (LETTER | SWAPPED) != 0;
             self.found.push(Suspect { token: Token { start, end }, is_row: false, may_be_text });
+        }
+    }
+}
+
+impl Search<'_, '_> {
+    /// One space apart from those before, it goes on with them.
+    fn bits(&mut self, start: usize, end: usize) {
+        match &mut self.bits {
+            Some(bits) if start == bits.end + 1 => bits.end = end,
+            _ => {
+                self.end_bits();
+                self.bits = Some(Token { start, end });
+            }
         }
     }
 }
