@@ -7,9 +7,12 @@ mod extract_speed;
 mod first_token;
 mod judge_speed;
 mod matchers;
+mod model_scores;
 mod model_speed;
 mod neighbours;
 mod probe;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -50,6 +53,10 @@ pub(crate) enum Command {
     },
     /// The compact model with weights of chance, natively and in Envoy's V8; fails unless all come to the same bits.
     Model {
+        /// Instead of timing: scores of all texts of a file (JSON lines with `text` and `channel`, plain or packed with zstd)
+        /// by the model that is built in, natively, in wasmtime and in V8.
+        #[arg(long, value_name = "FILE")]
+        data: Option<PathBuf>,
         /// How often each build is run.
         #[arg(long, default_value_t = 3)]
         passes: usize,
@@ -84,7 +91,8 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Extract { passes } => extract_speed::run(*passes),
         Command::Judge { passes } => judge_speed::run(*passes),
         Command::Matchers { passes } => matchers::run(*passes),
-        Command::Model { passes } => model_speed::run(*passes),
+        Command::Model { data: Some(file), .. } => model_scores::run(file),
+        Command::Model { passes, data: None } => model_speed::run(*passes),
         Command::Neighbours { rounds, seconds } => neighbours::run(*rounds, *seconds),
         Command::Ttft { rounds, events, interval } => first_token::run(*rounds, *events, *interval),
     }

@@ -5,14 +5,16 @@ pub mod extract;
 pub mod judge;
 pub mod matchers;
 pub mod model;
+pub mod scores;
 
 use serde::Serialize;
 pub use serde::de::DeserializeOwned;
 
-/// What is measured, by name: `extract`, `model`, `judge`, or `judge:` with part of the name of a body.
+/// What is measured, by name: `extract`, `model`, `judge`, `judge:` with part of the name of a body, or `scores:` with texts.
 pub fn measure(what: &str) -> String {
     match what.split_once(':').unwrap_or((what, "")) {
         ("model", _) => to_line(&model::measure()),
+        ("scores", texts) => to_line(&scores::measure(texts)),
         ("judge", only) => to_line(&judge::measure(only)),
         _ => to_line(&extract::measure()),
     }
@@ -26,6 +28,11 @@ pub fn to_line(rows: &impl Serialize) -> String {
 /// The rows of a line that [`measure`] made, whatever stands before it.
 pub fn from_line<Row: DeserializeOwned>(line: &str) -> Option<Vec<Row>> {
     serde_json::from_str(line.split_once(MARK)?.1).ok()
+}
+
+/// Bits that came out, mixed into those before.
+const fn mix(digest: u64, bits: u32) -> u64 {
+    (digest ^ bits as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
 }
 
 const MARK: &str = "sentinel-probe ";

@@ -103,9 +103,7 @@ fn second_stage(model: &Model<'_>, ffn: usize, tokens: u16) -> Option<Row> {
 }
 
 fn mix(digest: u64, logits: [f32; HEADS]) -> u64 {
-    logits.iter().fold(digest, |digest, logit| {
-        (digest ^ u64::from(logit.to_bits())).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-    })
+    logits.iter().fold(digest, |digest, logit| crate::mix(digest, logit.to_bits()))
 }
 
 fn timed(what: &str, mut work: impl FnMut() -> u64) -> Row {
