@@ -20,7 +20,9 @@ pub(super) struct Probe {
 
 impl Probe {
     pub(super) fn build(what: &'static str) -> Result<Self> {
-        build::cargo(&["build", "--package", "sentinel-probe", "--release"])?;
+        // Across crates, too: as well as a program of its own would be built.
+        let linked = ["--config", "profile.release.lto='thin'"];
+        build::cargo(&[&["build", "--package", "sentinel-probe", "--release"][..], &linked].concat())?;
         // As the filter is built.
         let example = ["--example", "probe_in_envoy", "--profile", "wasm"];
         let package = ["build", "--package", "sentinel-probe", "--target", build::WASM_TARGET];
