@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from .data import CHANNELS
 from .evaluate import threshold_at
 
-BUDGET = 0.005
+BUDGET = 0.0025
 ENOUGH = 150  # rows of each label; a speaker with fewer is judged as all are
 SHRINK = 2.0
 
@@ -88,12 +88,8 @@ def combined(table, speaker, first, second, longer=0.0):
     return both[:, 0] + both[:, 1] * first + both[:, 2] * second - long * longer
 
 
-def thresholds(speaker, scores, labels, budget=BUDGET):
-    """The threshold of each speaker for the budget of false positives; a speaker with few rows gets that of all."""
-    speaker, scores, labels = map(np.asarray, (speaker, scores, labels))
-    everyone = threshold_at(scores[labels == 0], budget)
-    out = []
-    for n in range(1, len(CHANNELS) + 1):
-        mine = scores[(speaker == n) & (labels == 0)]
-        out.append(threshold_at(mine, budget) if len(mine) >= 1000 else everyone)
-    return out
+def threshold(scores, labels, budget=BUDGET):
+    """One threshold for all speakers: the combination is the same for all of them, and a score is how far a text is above the
+    threshold. With thresholds of their own the same evidence would be worth less in what a tool gives back."""
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    return threshold_at(scores[labels == 0], budget)

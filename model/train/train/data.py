@@ -142,14 +142,11 @@ def min_hashes(texts, functions=64, seed=7):
     return out
 
 
-def leakage(train, dev, threshold=0.8, bands=16):
-    """How many rows of `dev` are in `train`, word for word or nearly."""
-    train_texts, dev_texts = ([plain(r["text"]) for r in rows] for rows in (train, dev))
-    exact = set(train_texts)
-    report = {"train": len(train), "dev": len(dev), "exact": sum(t in exact for t in dev_texts)}
-    a, b = min_hashes(train_texts), min_hashes(dev_texts)
+def similarity(texts, others, bands=16):
+    """How like the nearest of `others` each text is, by MinHash; 0 if nothing is near."""
+    a, b = min_hashes(others), min_hashes(texts)
     width = a.shape[1] // bands
-    near = np.zeros(len(dev))
+    near = np.zeros(len(texts))
     for band in range(bands):
         cut = slice(band * width, (band + 1) * width)
         buckets = defaultdict(list)
@@ -159,6 +156,15 @@ def leakage(train, dev, threshold=0.8, bands=16):
         for j, key in enumerate(map(bytes, np.ascontiguousarray(b[:, cut]))):
             if key in buckets:
                 near[j] = max(near[j], (a[buckets[key]] == b[j]).mean(1).max())
+    return near
+
+
+def leakage(train, dev, threshold=0.8):
+    """How many rows of `dev` are in `train`, word for word or nearly."""
+    train_texts, dev_texts = ([plain(r["text"]) for r in rows] for rows in (train, dev))
+    exact = set(train_texts)
+    report = {"train": len(train), "dev": len(dev), "exact": sum(t in exact for t in dev_texts)}
+    near = similarity(dev_texts, train_texts)
     report["near"] = int((near >= threshold).sum())
     report["near_threshold"] = threshold
     report["similarity_deciles"] = [round(float(q), 2) for q in np.quantile(near, np.linspace(0.1, 1, 10))]

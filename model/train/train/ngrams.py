@@ -111,6 +111,18 @@ def export(model, folder):
     return {"bits": BITS, "kinds": KINDS, "clip": clip}
 
 
+def mean_of(before, after, share, out):
+    """`share` of a new table and the rest of the one before: what both learned stays, and what only one did counts for less."""
+    old, new = (torch.load(Path(path) / "ngrams.pt", weights_only=True) for path in (before, after))
+    model = Linear()
+    model.table, model.bias = (a * (1 - share) + b * share for a, b in zip(old, new))
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    torch.save((model.table, model.bias), out / "ngrams.pt")
+    version = json.loads((Path(after) / "shape.json").read_text())["features_version"]
+    (out / "shape.json").write_text(json.dumps({**export(model, out / "pack"), "features_version": version}))
+
+
 def main(arguments):
     options = argparse.ArgumentParser()
     options.add_argument("--rows", required=True)

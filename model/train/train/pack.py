@@ -81,7 +81,7 @@ def limits_of(table, rows, w, who, labels, share):
     whole = row_scores(w["row"], values, len(rows))
     channel = np.array([{c: i + 1 for i, c in enumerate(data.CHANNELS)}.get(r["channel"], 1) for r in rows])
     # A text at the threshold counts as an attack, and the filter's sums are shorter: so a little above the last that may not.
-    limits = np.array(calibrate.thresholds(channel, whole, labels)) + 1e-5
+    limits = np.full(len(data.CHANNELS), calibrate.threshold(whole, labels) + 1e-5)
     reached = np.zeros(len(rows), bool)
     reached[w["row"][asked]] = True
     windows = np.bincount(w["row"][asked], minlength=len(rows))
