@@ -61,8 +61,8 @@ fn every_error_has_its_place_and_what_was_meant() {
     refused(
         "profiles:\n  default:\n    levle: 2\n",
         &[
-            "3:5: profiles.default.levle: there is no such field, only channels, level, limits, masks, mode, model, \
-           on_gap, opinion, response, rules, thresholds, tools; did you mean \"level\"?",
+            "3:5: profiles.default.levle: there is no such field, only channels, detectors, level, limits, masks, mode, \
+           model, on_gap, opinion, response, rules, thresholds, tools; did you mean \"level\"?",
         ],
     );
     refused(
@@ -80,7 +80,7 @@ fn every_error_has_its_place_and_what_was_meant() {
             "6:12: profiles.strict.level: is 9, expected 1 to 4",
             "7:13: profiles.strict.rules.pii/crad: no rule has this id and no family this name; families are \
              [\"injection\", \"jailbreak\", \"leak\", \"harmful\", \"obfuscation\", \"pii\", \"secret\"], detectors are \
-             [\"model\", \"custom\"]; did you mean \"pii/card\"?",
+             [\"model\", \"custom\", \"session\"]; did you mean \"pii/card\"?",
         ],
     );
 }
@@ -90,8 +90,8 @@ fn what_the_form_shows_does_not_hide_what_is_wrong_beside_it() {
     refused(
         "colour: red\nroutes:\n- {name: a, profile: lax}\nprofiles:\n  lax: {mode: observe}\n  other: {level: 7}\n",
         &[
-            "1:1: colour: there is no such field, only canaries, emit, exemptions, patterns, profiles, rates, routes, schema, \
-             tenants",
+            "1:1: colour: there is no such field, only canaries, emit, exemptions, known_texts, patterns, profiles, rates, \
+             routes, schema, session, tenants",
             "5:15: profiles.lax.mode: is \"observe\", expected one of enforce, monitor",
             "6:18: profiles.other.level: is 7, expected 1 to 4",
         ],
@@ -102,7 +102,7 @@ fn what_the_form_shows_does_not_hide_what_is_wrong_beside_it() {
         &[
             "2:12: exemptions[0].rules[0]: no rule has this id and no family this name; families are [\"injection\", \
              \"jailbreak\", \"leak\", \"harmful\", \"obfuscation\", \"pii\", \"secret\"], detectors are [\"model\", \
-             \"custom\"]; did you mean \"pii/card\"?",
+             \"custom\", \"session\"]; did you mean \"pii/card\"?",
             "2:30: exemptions[0].until: is \"soon\", expected a date such as \"2027-03-31\" or a time such as \
              \"2027-03-31T18:00:00Z\"",
             "2:57: exemptions[0].clients[0]: is \"10.0.0.1\", expected \"ip:ADDRESS\", \"ip:ADDRESS/BITS\", \
@@ -298,6 +298,43 @@ fn a_difference_is_what_is_in_force_and_says_in_which_direction() {
     assert!(!said.contains("channels.user.block") && !said.contains("periwinkle"), "{said}");
     let report = json(&sentinel(folder.path(), &["--json", "policy", "diff", "b.yaml", "a.yaml"]));
     assert_eq!((&report["laxer"], &report["different"]), (&1.into(), &0.into()), "{report:#}");
+}
+
+#[test]
+fn what_is_said_of_a_detector_is_checked_explained_and_compared() {
+    refused(
+        "profiles:\n  default:\n    detectors:\n      modle: {shadow: true}\n      pii: {tag: 0.5}\n      leak: {level: 7}\n",
+        &[
+            "4:7: profiles.default.detectors.modle: there is no such field, only custom, drift, leak, model, obfuscation, \
+             patterns, pii, secrets; did you mean \"model\"?",
+            "5:18: profiles.default.detectors.pii.tag: is for risk, and what this detector finds raises none; give an action",
+            "6:21: profiles.default.detectors.leak.level: is 7, expected 1 to 4",
+        ],
+    );
+    let before = "profiles:\n  default:\n    detectors:\n      model: {shadow: true, on_gap: block}\n      pii: {action: block}\n";
+    let after = "profiles:\n  default:\n    level: 2\n    detectors: {model: {on_gap: block, block: 0.9}, leak: {enabled: false}}\n";
+    let folder = folder(&[("a.yaml", before), ("b.yaml", after)]);
+    let explain = ["policy", "explain", "a.yaml", "--path", "/v1/chat"];
+    let said = text(&sentinel(folder.path(), &explain));
+    for line in [
+        "  detectors.model.shadow = true  (line 4, profiles.default.detectors.model.shadow)",
+        "  detectors.model.level = 1  (default)",
+        "  detectors.pii.action = block  (line 5, profiles.default.detectors.pii.action)",
+        "  on_gap.request.second_look = block  (line 4, profiles.default.detectors.model.on_gap)",
+    ] {
+        assert!(said.lines().any(|found| found == line), "no {line:?} in\n{said}");
+    }
+    let said = text(&sentinel(folder.path(), &["policy", "diff", "a.yaml", "b.yaml"]));
+    for line in [
+        "  stricter   level: 1 -> 2",
+        "  stricter   detectors.model.shadow: true -> false",
+        "  different  detectors.model.block: (none) -> 0.9",
+        "  laxer      detectors.leak.enabled: true -> false",
+        "  different  detectors.pii.action: block -> (none)",
+    ] {
+        assert!(said.lines().any(|found| found == line), "no {line:?} in\n{said}");
+    }
+    assert!(!said.contains("detectors.drift.level"), "what only follows is said again:\n{said}");
 }
 
 #[test]

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     guard::{
-        HashKey, Limiter, SharedMemory, Usage,
-        rates::{Admission, Admitted, Refused, Want, Who, Why, estimated_tokens},
+        HashKey, Limiter, Sessions, SharedMemory, Usage,
+        rates::{Admission, Admitted, Refused, Want, Who, WhoPolicy, Why, estimated_tokens},
     },
     http::{self, Headers},
     policy::Policy,
+    session::{Visit, Visiting},
     step::{HeaderEdit, Time},
 };
 
@@ -18,6 +19,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Guards {
     limiter: Limiter,
+    /// Unless policy has none.
+    sessions: Option<Sessions>,
+    who: WhoPolicy,
 }
 
 /// Who is at the other end, as far as only a host knows.
@@ -51,21 +55,27 @@ pub(crate) struct Gate {
     admitted: Admitted,
     usage: Usage,
     reached: Vec<LimitReached>,
+    visit: Option<Visit>,
 }
 
 impl Guards {
     /// The key must be the same for all that count together, and nobody else's.
     pub fn new(policy: &Policy, key: HashKey) -> Self {
-        Self { limiter: Limiter::new(&policy.rates, key) }
+        let wanted = policy.session.is_on();
+        let sessions = wanted.then(|| Sessions::new(policy.session.clone(), key));
+        Self { limiter: Limiter::new(&policy.rates, key), sessions, who: policy.rates.who.clone() }
     }
 
     /// Before there is traffic.
     pub fn prepare(&self, memory: &dyn SharedMemory) {
         self.limiter.prepare(memory);
+        if let Some(sessions) = &self.sessions {
+            sessions.prepare(memory);
+        }
     }
 
     pub const fn is_empty(&self) -> bool {
-        self.limiter.is_empty()
+        self.limiter.is_empty() && self.sessions.is_none()
     }
 
     pub const fn limiter(&self) -> &Limiter {
@@ -76,7 +86,24 @@ impl Guards {
 impl Gate {
     pub(crate) fn new(guards: Arc<Guards>, memory: Box<dyn SharedMemory>, peer: Peer) -> Self {
         let (admitted, usage) = (Admitted::default(), Usage::default());
-        Self { guards, memory, peer, admitted, usage, reached: Vec::new() }
+        Self { guards, memory, peer, admitted, usage, reached: Vec::new(), visit: None }
+    }
+
+    /// What the headers say of the session. `tenant` is one that policy knows.
+    pub(crate) fn meet(&mut self, headers: &Headers<'_>, route: &str, tenant: Option<&str>) {
+        let Some(sessions) = &self.guards.sessions else { return };
+        let tenant = self.peer.tenant.as_deref().or(tenant.map(str::as_bytes));
+        let who = Who { headers, peer: &self.peer.address, user: self.peer.user.as_deref(), tenant, route };
+        self.visit = Some(Visit::of(sessions.client(&who, &self.guards.who)));
+    }
+
+    pub(crate) const fn visit(&self) -> Option<&Visit> {
+        self.visit.as_ref()
+    }
+
+    pub(crate) fn visiting(&mut self) -> Option<Visiting<'_>> {
+        let sessions = self.guards.sessions.as_ref()?;
+        Some(Visiting { sessions, memory: self.memory.as_ref(), visit: self.visit.as_mut()? })
     }
 
     /// Counts the request. A refusal is noted here, too; whether it is followed is up to the caller.

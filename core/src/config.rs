@@ -10,7 +10,12 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod room;
+
+pub use room::{BufferConfig, MemoryConfig, OnFull};
+
 use crate::{
+    guard::BreakerPolicy,
     policy::{DEFAULT_PROFILE, GapAction, GapPolicy, Policy},
     receipt::GapReason,
 };
@@ -31,6 +36,8 @@ pub struct PluginConfig {
     /// What a failure of the guard itself leads to, where a profile does not say it for `detector_error`.
     pub fail: Fail,
     pub without_header_hold: WithoutHeaderHold,
+    /// From when on a VM does less, so that it does not run out of memory.
+    pub memory: MemoryConfig,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,13 +79,26 @@ pub struct CollectorConfig {
     /// Events in one call.
     #[serde(default = "default_batch")]
     pub batch: u32,
-    /// Events that wait in one VM; the oldest give way and are counted.
-    #[serde(default = "default_max_buffer")]
-    pub max_buffer: u32,
+    /// Events that wait in one VM: `buffer.events` by its older name.
+    #[serde(default)]
+    pub max_buffer: Option<u32>,
+    #[serde(default)]
+    pub buffer: BufferConfig,
     #[serde(default = "default_flush_ms")]
     pub flush_ms: u32,
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u32,
+    /// When the collector is left alone, for each kind of call by itself.
+    #[serde(default)]
+    pub breaker: BreakerPolicy,
+}
+
+impl CollectorConfig {
+    /// Events that may wait in one VM.
+    pub fn buffer_events(&self) -> usize {
+        let events = self.buffer.events.or(self.max_buffer).unwrap_or(BUFFER_EVENTS);
+        events as usize
+    }
 }
 
 /// How the collector is asked for bundles.
@@ -184,6 +204,7 @@ impl PluginConfig {
             }
             within("bundle_source.poll_s", source.poll_s, 1, 86_400)?;
         }
+        self.memory.check()?;
         let Some(collector) = &self.collector else { return Ok(()) };
         if collector.cluster.is_empty() {
             return Err(("collector.cluster", "is empty, expected the name of an Envoy cluster".to_string()));
@@ -196,7 +217,18 @@ impl PluginConfig {
             return Err(("collector.token", reason.to_string()));
         }
         within("collector.batch", collector.batch, 1, 1000)?;
-        within("collector.max_buffer", collector.max_buffer, 1, 100_000)?;
+        for (field, events) in [
+            ("collector.max_buffer", collector.max_buffer),
+            ("collector.buffer.events", collector.buffer.events),
+        ] {
+            events.map_or(Ok(()), |events| within(field, events, 1, 100_000))?;
+        }
+        if collector.max_buffer.is_some() && collector.buffer.events.is_some() {
+            let reason = "is given twice, in buffer.events, too; expected one of them";
+            return Err(("collector.max_buffer", reason.to_string()));
+        }
+        let breaker = collector.breaker.check();
+        breaker.map_err(|error| ("collector.breaker", format!("{} {}", error.field, error.reason)))?;
         within("collector.flush_ms", collector.flush_ms, 10, 60_000)?;
         within("collector.timeout_ms", collector.timeout_ms, 10, 60_000)
     }
@@ -217,9 +249,7 @@ const fn default_batch() -> u32 {
     100
 }
 
-const fn default_max_buffer() -> u32 {
-    2_000
-}
+const BUFFER_EVENTS: u32 = 2_000;
 
 const fn default_flush_ms() -> u32 {
     1_000

@@ -15,7 +15,8 @@ use crate::{
     detect::{Catalog, Hit, RuleInfo},
     event::FINDINGS_LISTED_MAX,
     finding::Finding,
-    policy::{InForce, MaskStyle, Mode, Profile, RuleAction},
+    guard::session::Lift,
+    policy::{DetectorName, InForce, MaskStyle, Mode, Profile, RuleAction, Thresholds},
     receipt::{Gap, GapReason},
     span::Span,
     text::Layers,
@@ -61,11 +62,13 @@ pub(crate) struct Mask {
 pub(crate) struct Terms<'a> {
     pub(crate) profile: &'a Profile,
     pub(crate) exempt: InForce<'a>,
+    /// What the session adds to risks.
+    pub(crate) lift: Lift,
 }
 
 impl<'a> From<&'a Profile> for Terms<'a> {
     fn from(profile: &'a Profile) -> Self {
-        Self { profile, exempt: InForce::default() }
+        Self { profile, exempt: InForce::default(), lift: Lift::default() }
     }
 }
 
@@ -76,7 +79,7 @@ pub(crate) fn decide<'a>(
     hits: &[Hit],
     extraction: &Extraction,
 ) -> Decision {
-    let terms @ Terms { profile, .. } = terms.into();
+    let terms @ Terms { profile, lift, .. } = terms.into();
     let mut decision = Decision::default();
     let mut wanted = Action::Allow;
     let mut used: Vec<Used<'_>> = hits.iter().filter_map(|hit| Used::new(&terms, catalog, hit)).collect();
@@ -90,7 +93,7 @@ pub(crate) fn decide<'a>(
         let mut moved = 0.0;
         match action {
             RuleAction::Off | RuleAction::Monitor => {}
-            RuleAction::Score if rule.family.raises_risk() => moved = risks.add(hit, *score),
+            RuleAction::Score if rule.family.raises_risk() => moved = risks.add(hit, rule, *score),
             RuleAction::Score | RuleAction::Tag => wanted = wanted.max(Action::Tag),
             RuleAction::Mask => {
                 wanted = wanted.max(Action::Mask);
@@ -110,15 +113,16 @@ pub(crate) fn decide<'a>(
         }
     }
     for channel in Channel::ALL {
-        let risk = risks.of(channel);
-        let thresholds = profile.thresholds(channel);
-        decision.score = decision.score.max(risk);
-        if risk >= thresholds.block {
-            wanted = Action::Block;
-            decision.verdict = Verdict::Malicious;
-        } else if risk >= thresholds.tag {
-            wanted = wanted.max(Action::Tag);
-            decision.verdict = decision.verdict.max(Verdict::Suspicious);
+        decision.score = decision.score.max(lift.joined(risks.of(channel)));
+        for (risk, thresholds) in risks.judged(channel, profile) {
+            let risk = lift.joined(risk);
+            if risk >= thresholds.block {
+                wanted = Action::Block;
+                decision.verdict = Verdict::Malicious;
+            } else if risk >= thresholds.tag {
+                wanted = wanted.max(Action::Tag);
+                decision.verdict = decision.verdict.max(Verdict::Suspicious);
+            }
         }
     }
     let by_findings = wanted;
@@ -128,20 +132,22 @@ pub(crate) fn decide<'a>(
     decision
 }
 
-/// The risk of each channel, from findings that come strongest first.
+/// The risk of each channel, from findings that come strongest first; of all detectors together, and of each.
 struct Risks {
     risks: [f32; Channel::ALL.len()],
+    by_detector: [[f32; DetectorName::ALL.len()]; Channel::ALL.len()],
     /// By rule, a bit for each channel that it has moved: what stands there twice is no more certain for it.
     moved: Vec<u16>,
 }
 
 impl Risks {
     fn new(catalog: &Catalog) -> Self {
-        Self { risks: [0.0; Channel::ALL.len()], moved: vec![0; catalog.rules.len()] }
+        let (risks, by_detector) = (Default::default(), Default::default());
+        Self { risks, by_detector, moved: vec![0; catalog.rules.len()] }
     }
 
     /// Answers by how much the finding moved its channel.
-    fn add(&mut self, hit: &Hit, score: f32) -> f32 {
+    fn add(&mut self, hit: &Hit, rule: &RuleInfo, score: f32) -> f32 {
         let bit = 1 << hit.channel as u16;
         let Some(channels) =
             self.moved.get_mut(usize::from(hit.rule.0)).filter(|channels| **channels & bit == 0)
@@ -149,6 +155,12 @@ impl Risks {
             return 0.0;
         };
         *channels |= bit;
+        let detector = DetectorName::of(&rule.id, rule.family) as usize;
+        if let Some(own) =
+            self.by_detector.get_mut(hit.channel as usize).and_then(|own| own.get_mut(detector))
+        {
+            *own += (1.0 - *own) * score;
+        }
         let Some(risk) = self.risks.get_mut(hit.channel as usize) else { return 0.0 };
         let moved = (1.0 - *risk) * score;
         *risk += moved;
@@ -158,6 +170,42 @@ impl Risks {
     fn of(&self, channel: Channel) -> f32 {
         self.risks.get(channel as usize).copied().unwrap_or(0.0)
     }
+
+    /// What is held against which thresholds: what all have found against those of the channel, and what a detector
+    /// with thresholds of its own has found against these. Where nobody else has found anything, only against these.
+    fn judged<'r>(
+        &'r self,
+        channel: Channel,
+        profile: &'r Profile,
+    ) -> impl Iterator<Item = (f32, Thresholds)> + 'r {
+        let general = profile.thresholds(channel);
+        let found = self.by_detector.get(channel as usize).into_iter().flatten();
+        let found = DetectorName::ALL.into_iter().zip(found).filter(|(_, risk)| **risk > 0.0);
+        let with_own = found
+            .clone()
+            .filter_map(move |(name, risk)| Some((*risk, profile.detectors.get(name).thresholds(general)?)));
+        let is_alone = found.count() == 1 && with_own.clone().next().is_some();
+        (!is_alone).then_some((self.of(channel), general)).into_iter().chain(with_own)
+    }
+}
+
+/// The risk that attacks among these hits come to by themselves, whatever is done about them.
+pub(crate) fn risk_of_attacks<'h>(
+    terms: &Terms<'_>,
+    catalog: &Catalog,
+    hits: impl Iterator<Item = &'h Hit>,
+) -> f32 {
+    let counts = |used: &Used<'_>| {
+        used.rule.family.raises_risk() && !matches!(used.action, RuleAction::Off | RuleAction::Monitor)
+    };
+    let mut used: Vec<Used<'_>> =
+        hits.filter_map(|hit| Used::new(terms, catalog, hit)).filter(counts).collect();
+    used.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let mut risks = Risks::new(catalog);
+    for Used { hit, rule, score, .. } in &used {
+        risks.add(hit, rule, *score);
+    }
+    Channel::ALL.iter().map(|channel| risks.of(*channel)).fold(0.0, f32::max)
 }
 
 /// The risk that scores of different rules on one channel come to, as in a decision.
@@ -181,7 +229,7 @@ struct Used<'a> {
 }
 
 impl<'a> Used<'a> {
-    fn new(Terms { profile, exempt }: &Terms<'a>, catalog: &'a Catalog, hit: &'a Hit) -> Option<Self> {
+    fn new(Terms { profile, exempt, .. }: &Terms<'a>, catalog: &'a Catalog, hit: &'a Hit) -> Option<Self> {
         let rule = catalog.rule(hit.rule)?;
         if !profile.uses(hit.channel, &rule.id, rule.family, rule.level) {
             return None;
@@ -257,6 +305,11 @@ impl Decision {
         Self { action, ..Self::default() }
     }
 
+    /// Refused for what its session did before.
+    pub(crate) fn quarantined() -> Self {
+        Self { action: Action::Block, verdict: Verdict::Suspicious, ..Self::default() }
+    }
+
     /// Whatever was decided: what comes now cannot go on.
     pub(crate) fn refuse(&mut self, reason: GapReason) {
         self.verdict = self.verdict.max(Verdict::Incomplete);
@@ -264,6 +317,33 @@ impl Decision {
         self.blocked_by_gap = true;
         if !self.gaps.contains(&reason) {
             self.gaps.push(reason);
+        }
+    }
+
+    /// A finding that was made after the decision.
+    pub(crate) fn list(&mut self, finding: Finding) {
+        self.findings_total += 1;
+        if self.findings.len() < FINDINGS_LISTED_MAX {
+            self.findings.push(finding);
+        }
+    }
+
+    /// The same for an action that is wanted: it is taken if it is stricter than what was decided.
+    pub(crate) fn raise(&mut self, mode: Mode, wanted: Action) {
+        let recorded = if self.findings.is_empty() { Action::Allow } else { Action::Monitor };
+        match mode {
+            Mode::Enforce if wanted == Action::Block => {
+                self.blocked_by_gap = false;
+                self.action = wanted;
+            }
+            Mode::Enforce => self.action = self.action.max(wanted).max(recorded),
+            Mode::Monitor => {
+                self.would = self.would.max((wanted > Action::Allow).then_some(wanted));
+                self.action = if self.would.is_some() { Action::Monitor } else { recorded };
+            }
+        }
+        if self.action != Action::Mask {
+            self.masks.clear();
         }
     }
 

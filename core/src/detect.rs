@@ -1,5 +1,6 @@
 //! From segments to hits. Each detector reads the folded view of one segment and says where it saw what.
 
+mod across;
 pub(crate) mod card;
 pub(crate) mod drift;
 mod folded;
@@ -12,12 +13,15 @@ pub(crate) mod obfuscation;
 pub(crate) mod patterns;
 mod phrase;
 pub(crate) mod pii;
+mod recall;
 pub(crate) mod second;
 pub(crate) mod secrets;
 
+pub(crate) use across::across;
 pub use folded::FoldedText;
 pub use model::{CompactModel, Look, WindowScore};
 pub use patterns::{PatternSet, builtin_packs};
+pub(crate) use recall::KnownTexts;
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
@@ -144,6 +148,17 @@ impl Budget {
     pub(crate) fn is_spent(&self) -> bool {
         self.work == 0
     }
+
+    /// Spends what is known to be needed, if that is known and there is enough.
+    fn spends(&mut self, work: Option<u32>) -> bool {
+        match work {
+            Some(work) if work < self.work => {
+                self.work -= work;
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Where hits go, with the text they belong to.
@@ -216,6 +231,24 @@ impl Hits {
     pub(crate) const fn channel(&self) -> Channel {
         self.channel
     }
+
+    const fn mark(&self) -> Mark {
+        Mark { hits: self.list.len(), windows: self.open.offered, work: self.budget.work }
+    }
+
+    /// The work that was done since, if nothing came of it and nothing was left open.
+    fn work_since(&self, before: Mark) -> Option<u32> {
+        let is_clean = self.list.len() == before.hits && self.open.offered == before.windows;
+        is_clean.then(|| before.work - self.budget.work)
+    }
+}
+
+/// How far detection has come.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    hits: usize,
+    windows: u32,
+    work: u32,
 }
 
 /// Hits to hold others against: the same rule in the same place. Sorted, since a body may be nothing but hits.
@@ -254,14 +287,15 @@ pub(crate) struct Found {
     pub(crate) suspicion: f32,
 }
 
-/// Runs every detector over every text, in order. When the budget is spent the rest of the body is a gap: the
-/// receipt never claims what was not looked at.
+/// Runs every detector over every text, in order, but for those that are known to be clean. When the budget is spent the
+/// rest of the body is a gap: the receipt never claims what was not looked at.
 pub(crate) fn detect(
     detectors: &[&dyn Detector],
     words: &dyn Vocabulary,
     body: &[u8],
     extraction: &mut Extraction,
     windows: u32,
+    known: Option<&KnownTexts>,
 ) -> Found {
     let mut view = View::default();
     let mut hits = Hits::new(Budget::for_bytes(body.len()), Channel::User, 0);
@@ -269,6 +303,11 @@ pub(crate) fn detect(
     let whole = core::str::from_utf8(body).ok();
     for (idx, first) in extraction.segments.iter().enumerate().filter(|(_, segment)| !segment.continues) {
         (hits.channel, hits.segment) = (first.channel, idx as u32);
+        let name = known.and_then(|known| Some((known, known.name(extraction, idx, body)?)));
+        if name.is_some_and(|(known, name)| hits.budget.spends(known.work_of(name))) {
+            continue;
+        }
+        let before = hits.mark();
         view.clear();
         for (part, segment) in extraction.run(idx).enumerate() {
             // Segments of a body that is not UTF-8 as a whole are its readable stretches.
@@ -286,6 +325,11 @@ pub(crate) fn detect(
             let rest = Span { start: first.span.start, end: Span::whole(body.len()).end };
             extraction.gaps.push(Gap::new(GapReason::Budget, rest));
             break;
+        }
+        if let Some((known, name)) = name
+            && let Some(work) = hits.work_since(before)
+        {
+            known.add(name, work);
         }
     }
     let Hits { list: hits, open, suspicion, .. } = hits;
@@ -315,7 +359,7 @@ pub fn scan_text(patterns: &Arc<PatternSet>, channel: Option<Channel>, text: &st
     let segment = Segment::plain(channel, Span::whole(text.len()));
     let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
     let detector = PatternDetector { set: patterns.clone(), level: u8::MAX };
-    detect(&[&detector], patterns.as_ref(), text.as_bytes(), &mut extraction, 0)
+    detect(&[&detector], patterns.as_ref(), text.as_bytes(), &mut extraction, 0, None)
         .hits
         .iter()
         .map(|hit| patterns.rule_id(hit.rule).into())

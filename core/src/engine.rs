@@ -14,7 +14,7 @@ use crate::{
     action::{Action, Direction, Verdict},
     decide::{Decision, Terms},
     detect::{
-        Catalog, Contexts, Detector, Found, Hit, RuleIdx, RuleInfo,
+        Catalog, Contexts, Detector, Found, Hit, RuleIdx, RuleInfo, across,
         card::CardDetector,
         detect, drift,
         drift::Offers,
@@ -32,14 +32,16 @@ use crate::{
     },
     event::PackId,
     finding::Finding,
+    guard::session::Lift,
     hash,
-    inspect::Inspection,
+    inspect::{Aids, Inspection},
     opinion::Opinion,
     policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile},
     receipt::{GapReason, Receipt},
+    session,
     span::Span,
     text::{Beginnings, Vocabulary},
-    traffic::{Extraction, Format, Segment, Tool, read_tools},
+    traffic::{Extraction, Format, Segment, Tool, extract, read_tools},
 };
 
 pub type EngineError = PolicyError;
@@ -61,6 +63,8 @@ pub struct Engine {
     /// The rules of the model stand in the list from here on.
     of_model: RuleIdx,
     model: Option<ModelDetector>,
+    /// The rules about sessions stand in the list from here on.
+    of_sessions: RuleIdx,
     /// The rules that the policy brings along.
     inline: Inline,
     catalog: Catalog,
@@ -76,6 +80,8 @@ pub(crate) struct Kept {
     pub(crate) offers: Offers,
     /// Numbers of the exemptions of the policy that are about this exchange.
     pub(crate) exemptions: Vec<u16>,
+    /// The host is short of memory: what stage 2 would read is left open.
+    pub(crate) sheds: bool,
 }
 
 /// The outcome of [`Engine::scan`]: what the `sentinel scan` command prints.
@@ -160,6 +166,8 @@ impl Engine {
         rules.push(drift::rule_info());
         let of_model = RuleIdx(rules.len() as u16);
         rules.extend(model::rule_infos());
+        let of_sessions = RuleIdx(rules.len() as u16);
+        rules.extend(session::rule_infos());
         let first_inline = RuleIdx(rules.len() as u16);
         rules.extend(policy.patterns.iter().map(Inline::rule_info));
         policy.check(rules.iter().map(|rule| rule.id.as_str()))?;
@@ -182,6 +190,7 @@ impl Engine {
             drift,
             of_model,
             model: None,
+            of_sessions,
             inline,
             catalog: Catalog { rules, contexts },
         })
@@ -203,7 +212,8 @@ impl Engine {
         let whole = Span::whole(text.len());
         let segment = Segment::plain(channel, whole);
         let extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
-        let mut reading = self.read_extracted(profile, text.as_bytes(), extraction, None);
+        let windows = profile.model.windows;
+        let mut reading = self.read_extracted(profile, text.as_bytes(), extraction, None, windows, None);
         self.go_on_to_the_end(&mut reading);
         let (second_looks, suspicion) = (reading.second_looks(), reading.suspicion());
         let (decision, receipt) = self.conclude_text(profile, whole, reading);
@@ -219,9 +229,10 @@ impl Engine {
             true => Inspection::unread(profile, direction, GapReason::Size, body.len()),
             false => {
                 let mut kept = Kept::default();
-                let mut reading = self.read(profile, direction, format, body, &kept);
+                let extraction = extract(format, direction, body);
+                let mut reading = self.read(profile, direction, body, extraction, &kept, Aids::default());
                 self.go_on_to_the_end(&mut reading);
-                self.conclude(profile, direction, body, reading, &mut kept)
+                self.conclude(profile, direction, body, reading, &mut kept, None)
             }
         };
         let Decision { verdict, action, score, findings, .. } = decision;
@@ -234,7 +245,7 @@ impl Engine {
         let segment = Segment::plain(channel, Span::whole(text.len()));
         let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
         let Found { hits, .. } =
-            detect(&self.detectors(), self.vocabulary(), text.as_bytes(), &mut extraction, 0);
+            detect(&self.detectors(), self.vocabulary(), text.as_bytes(), &mut extraction, 0, None);
         let sighting = |hit: &Hit| {
             let RuleInfo { id, family, level, .. } = self.catalog.rule(hit.rule)?;
             let score = self.catalog.score(hit);
@@ -281,7 +292,7 @@ impl Engine {
     }
 
     pub(crate) fn terms<'a>(&'a self, profile: &'a Profile, exemptions: &'a [u16]) -> Terms<'a> {
-        Terms { profile, exempt: self.policy.in_force(exemptions) }
+        Terms { profile, exempt: self.policy.in_force(exemptions), lift: Lift::default() }
     }
 
     pub(crate) fn detectors(&self) -> [&dyn Detector; 6] {
@@ -369,6 +380,22 @@ impl Engine {
 
     pub(crate) fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    pub(crate) const fn of_sessions(&self) -> RuleIdx {
+        self.of_sessions
+    }
+
+    /// Attacks that the user's last text and the new one say only together.
+    pub(crate) fn across(&self, tail: &str, body: &[u8], extraction: &Extraction) -> Vec<Hit> {
+        let first = session::user_run(extraction);
+        let Some((number, segment)) = first.and_then(|idx| Some((idx as u32, extraction.segments.get(idx)?)))
+        else {
+            return Vec::new();
+        };
+        let mut hits = across(&self.detectors(), self.vocabulary(), tail, segment, number, body);
+        hits.retain(|hit| self.catalog.rule(hit.rule).is_some_and(|rule| rule.family.raises_risk()));
+        hits
     }
 
     /// Tools that are not what they were. `texts` are the JSON of the body, each with where it begins; hardly any body

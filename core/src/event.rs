@@ -9,6 +9,7 @@ use crate::{
     admit::LimitReached,
     finding::Finding,
     receipt::{GapReason, Receipt},
+    session::SessionSeen,
 };
 
 pub const SCHEMA: &str = "sentinel.event/1";
@@ -61,6 +62,9 @@ pub struct Event {
     /// Limits that were reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<LimitReached>,
+    /// Where policy asks for sessions: the one of this exchange, as its request left it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionSeen>,
     /// Status that the client got, where it is known.
     pub status: Option<u16>,
     pub latency_us: Latency,
@@ -95,6 +99,10 @@ pub struct Shadow {
     pub verdict: Verdict,
     pub action: Action,
     pub score: f32,
+    /// It did not see or ask all that it would have if it had decided, so that nothing follows from what it made of
+    /// the exchange.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub blind: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,10 +16,12 @@ use alloc::{
     borrow::Cow,
     boxed::Box,
     format,
+    rc::Rc,
     string::{String, ToString},
     sync::Arc,
     vec::Vec,
 };
+use core::cell::RefCell;
 
 use crate::{
     act::{
@@ -30,19 +32,21 @@ use crate::{
     admit::{Gate, Guards, Peer},
     config::WithoutHeaderHold,
     decide::{Decision, decide},
-    detect::{Catalog, drift::ToolMemory, leak::Memory},
+    detect::{Catalog, KnownTexts, drift::ToolMemory, leak::Memory},
     engine::{Engine, Kept},
     event::{self, Event, EventId, Latency, Receipts},
     finding::Finding,
-    guard::{SharedMemory, rates::Refused},
+    guard::{Known, SharedMemory, rates::Refused},
     http::{self, Encoding, Headers},
-    inspect::{Inspection, Reading},
+    inspect::{Aids, Inspection, Ledger, Reading},
     intake::Intake,
     opinion::Opinion,
     policy::{AcceptEncoding, Caller, GapAction, Mode, Profile, Tenant, TenantVerdict},
     receipt::{Gap, GapReason, Receipt},
+    session::Visit,
     span::Span,
     step::{Body, HeaderEdit, Reply, Step, Steps, Time},
+    strain::{NO_ROOM_FOR_EVENTS, Strain},
     stream::{Fed, Stream},
     traffic::{self, Calls, Dialect, Extraction, Format, Framing},
 };
@@ -75,7 +79,13 @@ pub struct Exchange {
     degraded: Option<String>,
     client_address: Option<String>,
     gate: Option<Gate>,
+    known: Option<Rc<RefCell<Known>>>,
     host: Abilities,
+    strain: Strain,
+    /// The worst of it so far.
+    endured: Strain,
+    /// It was refused because its event would have found no room.
+    leaves_no_event: bool,
 }
 
 /// What a host can do for an exchange beyond what every host can.
@@ -97,6 +107,8 @@ struct Meta {
     trace_id: Option<String>,
     route: Option<String>,
     profile: Option<String>,
+    /// That the request names, be it known or not.
+    tenant: Option<String>,
     method: String,
     host: String,
     path: String,
@@ -177,7 +189,11 @@ impl Exchange {
             degraded: None,
             client_address: None,
             gate: None,
+            known: None,
             host: Abilities::default(),
+            strain: Strain::default(),
+            endured: Strain::default(),
+            leaves_no_event: false,
         }
     }
 
@@ -195,6 +211,13 @@ impl Exchange {
         self
     }
 
+    /// With the texts that this VM has judged clean by the very same engine. Policy may want none of it.
+    #[must_use]
+    pub fn with_known_texts(mut self, known: Rc<RefCell<Known>>) -> Self {
+        self.known = Some(known).filter(|_| self.engine.policy().known_texts.enabled);
+        self
+    }
+
     /// On a host that does what [`Step::Later`] asks for. On others all is done at once.
     #[must_use]
     pub const fn in_turns(mut self) -> Self {
@@ -207,6 +230,18 @@ impl Exchange {
     pub const fn with_second_opinions(mut self) -> Self {
         self.host.asks = true;
         self
+    }
+
+    /// What the host is short of from now on.
+    pub fn strained(&mut self, strain: Strain) {
+        self.strain = strain;
+        self.kept.sheds = strain.sheds();
+        self.endured = self.endured.worst(strain);
+    }
+
+    /// Whether this was refused because nobody could be told of it. Its event need not find room, either.
+    pub const fn leaves_no_event(&self) -> bool {
+        self.leaves_no_event
     }
 
     /// Where this host keeps what it has seen of tools, if it can keep anything over exchanges.
@@ -238,6 +273,13 @@ impl Exchange {
         if !self.is_guarded() {
             self.push_headers(edits, steps);
             return self.pass(Direction::Request, GapReason::NotGuarded, end, steps);
+        }
+        if self.strain.no_room_for_events && self.is_closed_on_faults() {
+            self.leaves_no_event = true;
+            self.note(Direction::Request, Decision::refused(GapReason::DetectorError));
+            let reply = reply::unavailable(NO_ROOM_FOR_EVENTS, self.meta.client());
+            let receipt = Receipt::unscanned(GapReason::DetectorError, 0);
+            return self.refuse(Direction::Request, reply, receipt, steps);
         }
         if let Some(refused) = self.admit(headers, now, steps) {
             let reply = reply::limited(&refused, self.meta.client());
@@ -366,6 +408,7 @@ impl Exchange {
     pub fn finish(self, id: EventId<'_>, now: Time, degraded: Option<&str>) -> Event {
         let watches = self.profile().mode == Mode::Monitor;
         let Self { engine, meta, request, mut response, mut outcome, mut restored, mut gate, .. } = self;
+        let session = gate.as_ref().and_then(Gate::visit).and_then(Visit::seen);
         // Cut off in the middle: what was seen so far counts.
         if let Some(stream) = response.stream.take() {
             let unjudged = stream.unjudged();
@@ -418,8 +461,9 @@ impl Exchange {
             shadow: None,
             packs: engine.packs().to_vec(),
             limits: gate.map(|gate| gate.settle(has_gone, now)).unwrap_or_default(),
+            session,
             status: meta.status,
-            degraded: self.degraded.or_else(|| degraded.map(String::from)),
+            degraded: self.degraded.or_else(|| self.endured.words().or(degraded).map(String::from)),
         }
     }
 
@@ -430,7 +474,12 @@ impl Exchange {
         let route = policy.route(headers);
         self.meta.route = route.map(|route| route.name.clone());
         let Some(route) = route.filter(|route| route.guard) else { return true };
-        let Tenant { name: tenant, verdict, .. } = policy.tenant(headers, route);
+        let Tenant { name: tenant, verdict, is_listed } = policy.tenant(headers, route);
+        self.meta.tenant = tenant.map(String::from);
+        if let Some(gate) = self.gate.as_mut() {
+            // Whoever invents a tenant does not get a session anew with it.
+            gate.meet(headers, &route.name, tenant.filter(|_| is_listed));
+        }
         let caller = Caller { address: self.client_address.as_deref(), headers, tenant };
         self.kept.exemptions = policy.exemptions_for(Some(&route.name), &caller, now);
         let (own, is_served) = match verdict {
@@ -478,6 +527,13 @@ impl Exchange {
         refused.filter(|_| !watches)
     }
 
+    /// Whether policy refuses a request that the guard itself cannot deal with as it should.
+    fn is_closed_on_faults(&self) -> bool {
+        let profile = self.profile();
+        let action = profile.gap_action(Direction::Request, GapReason::DetectorError);
+        profile.mode == Mode::Enforce && action == GapAction::Block
+    }
+
     fn is_guarded(&self) -> bool {
         self.meta.profile.is_some()
     }
@@ -494,6 +550,8 @@ impl Exchange {
             self.pass(direction, GapReason::NotGuarded, end, steps);
         } else if http::content_length(headers).is_some_and(|length| length > u64::from(limit)) {
             self.gap(direction, GapReason::Size, end, steps);
+        } else if self.strain.refuses_bodies() {
+            self.gap(direction, GapReason::DetectorError, end, steps);
         } else if let Some(intake) = intake(headers, limit as usize) {
             let side = self.side_mut(direction);
             (side.state, side.intake) = (State::Holding, intake);
@@ -545,6 +603,7 @@ impl Exchange {
             return;
         }
         let limit = self.profile().limits.body_bytes as usize;
+        let refuses_bodies = self.strain.refuses_bodies();
         let side = self.side_mut(direction);
         side.ended = now;
         match side.state {
@@ -560,6 +619,10 @@ impl Exchange {
                 (_, Some(reason)) => self.give_up(direction, reason, end, steps),
                 (text, None) if side.held.len() + text.len() > limit => {
                     self.give_up(direction, GapReason::Size, end, steps);
+                }
+                // The last piece of a body gives back what it took; one that goes on takes more.
+                (_, None) if !end && refuses_bodies => {
+                    self.give_up(direction, GapReason::DetectorError, end, steps);
                 }
                 (text, None) if !end => {
                     side.held.extend_from_slice(&text);
@@ -669,8 +732,34 @@ impl Exchange {
     /// The whole body is here: inspect it and act.
     fn judge(&mut self, direction: Direction, body: &[u8], steps: &mut Steps) {
         let format = self.side_mut(direction).format;
-        let reading = self.engine.read(self.profile(), direction, format, body, &self.kept);
+        let extraction = traffic::extract(format, direction, body);
+        if direction == Direction::Request && self.is_quarantined(body, &extraction, steps) {
+            return;
+        }
+        let known = self.known.as_ref().filter(|_| direction == Direction::Request).and_then(|known| {
+            let (tenant, profile) = (self.meta.tenant.as_deref(), self.meta.profile.as_deref());
+            let policy = self.engine.policy_hash();
+            KnownTexts::new(known, tenant.unwrap_or_default(), policy, profile.unwrap_or_default())
+        });
+        let visit = self.gate.as_ref().and_then(Gate::visit).filter(|_| direction == Direction::Request);
+        let aids = Aids { tail: visit.and_then(Visit::tail), known: known.as_ref() };
+        let reading = self.engine.read(self.profile(), direction, body, extraction, &self.kept, aids);
         self.think(direction, Cow::Borrowed(body), reading, steps);
+    }
+
+    /// Looks up the session of the request, and refuses the request if that is in quarantine and policy says so.
+    fn is_quarantined(&mut self, body: &[u8], extraction: &Extraction, steps: &mut Steps) -> bool {
+        let (mode, now) = (self.profile().mode, self.request.ended);
+        let mut visiting = self.gate.as_mut().and_then(Gate::visiting);
+        let is_refused =
+            visiting.as_mut().is_some_and(|visiting| visiting.enter(body, extraction, mode, now));
+        if is_refused {
+            self.note(Direction::Request, Decision::quarantined());
+            let encoded = self.request.intake.encoded();
+            let reply = reply::quarantined(self.meta.client());
+            self.refuse(Direction::Request, reply, Receipt { encoded, ..Receipt::default() }, steps);
+        }
+        is_refused
     }
 
     /// One turn of what is left to find out about a body, and what follows from it.
@@ -731,9 +820,17 @@ impl Exchange {
     /// Nothing is left to find out.
     fn conclude(&mut self, direction: Direction, body: &[u8], reading: Reading, steps: &mut Steps) {
         let mut kept = core::mem::take(&mut self.kept);
+        let mut gate = self.gate.take();
+        let now = self.request.ended;
+        let visiting = gate.as_mut().filter(|_| direction == Direction::Request).and_then(Gate::visiting);
+        let ledger = visiting.map(|visiting| Ledger { visiting, now });
         let Inspection { decision, receipt, edits: changes, restored, calls } =
-            self.engine.conclude(self.profile(), direction, body, reading, &mut kept);
-        self.kept = kept;
+            self.engine.conclude(self.profile(), direction, body, reading, &mut kept, ledger);
+        if gate.as_ref().and_then(Gate::visit).is_some_and(Visit::is_lost) {
+            self.degraded =
+                Some("the risk of sessions is not kept: the host keeps no shared data".to_string());
+        }
+        (self.kept, self.gate) = (kept, gate);
         self.restored += restored;
         if direction == Direction::Request {
             self.meta.calls = calls;
@@ -791,6 +888,12 @@ impl Exchange {
             true => Decision::refused(reason),
             false => decide(self.profile(), direction, &Catalog::default(), &[], &unread),
         };
+        if decision.action != Action::Block
+            && direction == Direction::Request
+            && self.is_quarantined(&[], &Extraction::default(), steps)
+        {
+            return;
+        }
         // Named even where no byte of it is forwarded.
         let forwarded = if decision.action == Action::Block { 0 } else { pending };
         self.side_mut(direction).receipt.forward_unscanned(reason, forwarded);

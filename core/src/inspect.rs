@@ -10,7 +10,7 @@ use crate::{
     action::{Action, Direction},
     decide::{Decision, decide},
     detect::{
-        Catalog, Detector, Found, Hit, Known, detect,
+        Catalog, Detector, Found, Hit, Known, KnownTexts, detect,
         leak::Watch,
         second::{OpenWindows, ReadWindow, SecondLook},
     },
@@ -19,8 +19,10 @@ use crate::{
     opinion::{Opinion, Question, QuestionText},
     policy::Profile,
     receipt::{Gap, GapReason, Receipt},
+    session::{Said, Visiting},
     span::Span,
-    traffic::{Calls, Extraction, Format, extract},
+    step::Time,
+    traffic::{Calls, Extraction},
 };
 
 /// A body that was read, and what is still open about it.
@@ -36,6 +38,21 @@ pub(crate) struct Reading {
     opinions: Vec<Opinion>,
     /// Somebody was asked, and said nothing.
     has_no_answer: bool,
+}
+
+/// What an exchange brings along to the reading of a body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Aids<'a> {
+    /// The end of what the user said before.
+    pub(crate) tail: Option<&'a str>,
+    pub(crate) known: Option<&'a KnownTexts>,
+}
+
+/// Where what a request came to is noted.
+#[derive(Debug)]
+pub(crate) struct Ledger<'a> {
+    pub(crate) visiting: Visiting<'a>,
+    pub(crate) now: Time,
 }
 
 /// What one body came to.
@@ -147,13 +164,23 @@ impl Engine {
         &self,
         profile: &Profile,
         direction: Direction,
-        format: Format,
         body: &[u8],
-        Kept { placeholders, memory, .. }: &Kept,
+        extraction: Extraction,
+        Kept { placeholders, memory, sheds, .. }: &Kept,
+        Aids { tail, known }: Aids<'_>,
     ) -> Reading {
-        let extraction = extract(format, direction, body);
         let watch = self.watch(direction, memory, placeholders);
-        self.read_extracted(profile, body, extraction, Some(&watch))
+        let windows = if *sheds { 0 } else { profile.model.windows };
+        // What is not read as a whole, or in two ways, is not taken for known.
+        let is_plain = tail.is_none() && extraction.gaps.is_empty() && extraction.by_label.is_none();
+        let known = known.filter(|_| is_plain);
+        let mut reading = self.read_extracted(profile, body, extraction, Some(&watch), windows, known);
+        if let Some(tail) = tail {
+            let known = Known::new(&reading.hits);
+            let across = self.across(tail, body, &reading.extraction);
+            reading.hits.extend(across.into_iter().filter(|hit| !known.has(hit)));
+        }
+        reading
     }
 
     pub(crate) fn read_extracted(
@@ -162,16 +189,17 @@ impl Engine {
         body: &[u8],
         mut extraction: Extraction,
         watch: Option<&Watch<'_>>,
+        windows: u32,
+        known: Option<&KnownTexts>,
     ) -> Reading {
         let mut detectors: Vec<&dyn Detector> = self.detectors().into();
         detectors.extend(watch.map(|watch| watch as &dyn Detector));
         detectors.extend(self.model_for(profile));
-        let windows = profile.model.windows;
         let Found { hits, mut open, suspicion } =
-            detect(&detectors, self.vocabulary(), body, &mut extraction, windows);
+            detect(&detectors, self.vocabulary(), body, &mut extraction, windows, known);
         if let Some(mut by_label) = extraction.by_label.take() {
             let Found { hits: others, open: other_reading, .. } =
-                detect(&detectors, self.vocabulary(), body, &mut by_label, windows);
+                detect(&detectors, self.vocabulary(), body, &mut by_label, windows, None);
             let known = Known::new(&hits);
             // Two readers disagree on what the body says, and one of them sees more.
             if !others.iter().all(|other| known.has(other)) {
@@ -218,7 +246,8 @@ impl Engine {
         direction: Direction,
         body: &[u8],
         mut reading: Reading,
-        Kept { placeholders, memory, offers, exemptions }: &mut Kept,
+        Kept { placeholders, memory, offers, exemptions, .. }: &mut Kept,
+        ledger: Option<Ledger<'_>>,
     ) -> Inspection {
         reading.conclude_windows(self, body.len());
         let gaps = reading.gaps();
@@ -227,8 +256,13 @@ impl Engine {
         extraction.gaps.extend(length::gap(&profile.limits, direction, body, &extraction));
         let text = || core::str::from_utf8(body).ok().map(|text| (0, text)).into_iter();
         hits.extend(self.drifts(profile, direction, &extraction, text, offers));
-        let terms = self.terms(profile, exemptions);
-        let decision = decide(terms, direction, self.catalog(), &hits, &extraction);
+        let mut terms = self.terms(profile, exemptions);
+        terms.lift = ledger.as_ref().map(|ledger| ledger.visiting.lift()).unwrap_or_default();
+        let mut decision = decide(terms, direction, self.catalog(), &hits, &extraction);
+        if let Some(Ledger { mut visiting, now }) = ledger {
+            let said = Said { body, extraction: &extraction, hits: &hits };
+            visiting.note(&mut decision, terms, self.catalog(), self.of_sessions(), said, now);
+        }
         offers.settle(decision.action != Action::Block);
         if direction == Direction::Request {
             self.remember(profile, body, &extraction, &hits, memory);

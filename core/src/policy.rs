@@ -5,6 +5,7 @@
 //! cannot say are in [`Policy::check`], so that a policy that loads is a policy that works.
 
 mod client;
+mod detector;
 mod emit;
 mod error;
 mod exempt;
@@ -21,6 +22,7 @@ mod settings;
 mod tenant;
 
 pub use client::{Caller, Client, HeaderKey};
+pub use detector::{DetectorName, DetectorPolicy, Detectors};
 pub use emit::{Emit, EmitHeader};
 pub use error::PolicyError;
 pub use exempt::Exemption;
@@ -33,8 +35,8 @@ pub use parsed::Parsed;
 pub use profile::{ChannelPolicy, MaskStyle, Mode, Profile, RuleAction, Thresholds};
 pub use route::{Route, RouteMatch};
 pub use settings::{
-    AcceptEncoding, BODY_BYTES_DEFAULT, BODY_BYTES_LIMIT, Drift, Limits, ModelPolicy, OnLimit,
-    PROMPT_CHARS_DEFAULT, RESPONSE_CHARS_DEFAULT, ResponsePolicy, Restore, ToolPolicy,
+    AcceptEncoding, BODY_BYTES_DEFAULT, BODY_BYTES_LIMIT, Drift, KnownTextsPolicy, Limits, ModelPolicy,
+    OnLimit, PROMPT_CHARS_DEFAULT, RESPONSE_CHARS_DEFAULT, ResponsePolicy, Restore, ToolPolicy,
 };
 pub use tenant::{Tenant, TenantVerdict, Tenants, UnknownTenant};
 
@@ -46,7 +48,11 @@ use sentinel_model::{Family, fold};
 use serde::{Deserialize, Serialize};
 
 use self::error::Complaints;
-use crate::{guard::RatePolicy, http::Headers, step::Time};
+use crate::{
+    guard::{RatePolicy, SessionPolicy},
+    http::Headers,
+    step::Time,
+};
 
 pub const SCHEMA: &str = "sentinel.policy/1";
 
@@ -75,6 +81,9 @@ pub struct Policy {
     pub emit: Emit,
     /// How many requests and tokens somebody may use.
     pub rates: RatePolicy,
+    /// What makes requests one session, and what its risk leads to.
+    pub session: SessionPolicy,
+    pub known_texts: KnownTextsPolicy,
 }
 
 impl Default for Policy {
@@ -96,6 +105,8 @@ impl Default for Policy {
             patterns: Vec::new(),
             emit: Emit::default(),
             rates: RatePolicy::default(),
+            session: SessionPolicy::default(),
+            known_texts: KnownTextsPolicy::default(),
         }
     }
 }
@@ -132,6 +143,9 @@ impl Policy {
         inline::check(&self.patterns, &mut complaints);
         if let Err(error) = self.rates.check() {
             complaints.add(&alloc::format!("rates.{}", error.field), error.reason);
+        }
+        if let Err(error) = self.session.check() {
+            complaints.add(&alloc::format!("session.{}", error.field), error.reason);
         }
         list
     }

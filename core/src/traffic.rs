@@ -23,7 +23,7 @@ mod walk;
 
 pub(crate) use dialect::{Calls, Dialect};
 pub(crate) use frames::{Frames, Framing, payloads, read_event};
-pub(crate) use json::{Reader, Token, member};
+pub(crate) use json::{Reader, Token, any_member, member, string_member};
 pub use multipart::Boundary;
 pub(crate) use tools::{Tool, read as read_tools};
 

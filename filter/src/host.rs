@@ -301,6 +301,12 @@ pub(crate) fn increment(metric: u32, by: u64) {
     let _ = unsafe { proxy_increment_metric(metric, i64::try_from(by).unwrap_or(i64::MAX)) };
 }
 
+/// Of a gauge, up or down.
+pub(crate) fn shift(metric: u32, by: i64) {
+    // SAFETY: plain numbers.
+    let _ = unsafe { proxy_increment_metric(metric, by) };
+}
+
 pub(crate) fn record(metric: u32, value: u64) {
     // SAFETY: plain numbers.
     let _ = unsafe { proxy_record_metric(metric, value) };

@@ -11,8 +11,9 @@ use proxy_wasm::{
 };
 use sentinel_core::{
     Action, Body, Direction, Exchange, HeaderEdit, HeaderHold, Opinion, Peer, Question, Reply, Standing,
-    Step, Time, Verdict,
+    Step, Strain, Time, Verdict,
     event::{Arm, EventId},
+    guard::rates::Claim,
 };
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     collector,
     host::{self, HeaderPairs, HostError, HostResult},
     memory::ProxyMemory,
+    queue,
     tools::SharedTools,
     trial::{Candidate, Mode},
     turns::{Turn, Wish},
@@ -31,6 +33,7 @@ pub(crate) struct HttpFilter(Rc<RefCell<Stream>>);
 
 pub(crate) struct Stream {
     context_id: u32,
+    root_id: u32,
     slots: Option<Slots>,
     /// What decides about this stream: the active bundle, or a candidate.
     active: Option<Rc<Active>>,
@@ -73,13 +76,13 @@ impl HttpFilter {
         let flow = callback(&mut self.0.borrow_mut());
         let wish = self.0.borrow_mut().wish.take();
         let Some((direction, wish)) = wish else { return flow };
-        let context_id = self.0.borrow().context_id;
+        let (context_id, root_id) = (self.0.borrow().context_id, self.0.borrow().root_id);
         // From the turn there is no way back to this stream if the host does not let us choose it.
         if host::in_context(context_id, context_id, || {}).is_err() {
             return self.0.borrow_mut().do_at_once(direction, wish);
         }
         let stream = Rc::clone(&self.0);
-        vm::with(|vm| vm.turns.push(Turn { context_id, direction, stream, wish }));
+        vm::with(|vm| vm.turns.push(Turn { root_id, context_id, direction, stream, wish }));
         flow
     }
 }
@@ -133,9 +136,10 @@ impl HttpContext for HttpFilter {
 }
 
 impl Stream {
-    pub(crate) const fn new(context_id: u32, slots: Option<Slots>) -> Self {
+    pub(crate) const fn new(context_id: u32, root_id: u32, slots: Option<Slots>) -> Self {
         Self {
             context_id,
+            root_id,
             slots,
             active: None,
             arm: None,
@@ -160,12 +164,16 @@ impl Stream {
             return Flow::Pause;
         };
         let pairs = host::header_pairs(Direction::Request);
-        let active = self.choose(slots, pairs.as_ref().ok());
+        let strain = vm::with(|vm| vm.strain(slots.active.collector()));
+        let active = self.choose(slots, pairs.as_ref().ok(), strain);
         let header_hold = vm::with(|vm| vm.header_hold);
         let now = host::now();
         let without_header_hold = active.settings.config.without_header_hold;
-        let mut exchange = Exchange::new(active.engine.clone(), header_hold, without_header_hold, now)
-            .with_tool_memory(Box::new(SharedTools));
+        let mut exchange = Exchange::new(active.engine.clone(), header_hold, without_header_hold, now);
+        exchange.strained(strain);
+        if !strain.sheds() {
+            exchange = exchange.with_tool_memory(Box::new(SharedTools));
+        }
         let asks_who = !active.engine.policy().exemptions.is_empty() || !active.guards.is_empty();
         if asks_who {
             let address = host::property(&["source", "address"]).unwrap_or_default();
@@ -173,8 +181,14 @@ impl Stream {
             if !address.is_empty() {
                 exchange = exchange.with_client_address(address.as_str());
             }
-            let peer = Peer { address, user: None, tenant: None };
+            let who = &active.engine.policy().rates.who;
+            let (user, tenant) = (claim(who.user_claim.as_ref()), claim(who.tenant_claim.as_ref()));
+            let peer = Peer { address, user, tenant };
             exchange = exchange.with_guards(Arc::clone(&active.guards), Box::new(ProxyMemory), peer);
+        }
+        if self.shadow.is_none() {
+            // Beside a candidate that watches, both judge all of it.
+            exchange = exchange.with_known_texts(Rc::clone(&active.known));
         }
         if vm::with(|vm| vm.turns.can_wait()) {
             exchange = exchange.in_turns();
@@ -201,7 +215,7 @@ impl Stream {
     }
 
     /// A candidate decides about its share, or watches it.
-    fn choose(&mut self, slots: Slots, pairs: Option<&HeaderPairs>) -> Rc<Active> {
+    fn choose(&mut self, slots: Slots, pairs: Option<&HeaderPairs>, strain: Strain) -> Rc<Active> {
         self.arm = Some(Arm::Active);
         let Slots { active, candidate } = slots;
         let is_taken =
@@ -212,11 +226,17 @@ impl Stream {
                 self.arm = Some(Arm::Candidate);
                 Rc::clone(&candidate.active)
             }
+            Mode::Shadow if strain.sheds() => active,
             Mode::Shadow => {
                 self.shadow = Some(Watcher::new(&candidate.active, host::now()));
                 active
             }
         }
+    }
+
+    fn strain(&self) -> Strain {
+        let collector = self.active.as_ref().and_then(|active| active.collector());
+        vm::with(|vm| vm.strain(collector))
     }
 
     fn watch(&mut self, feed: impl FnOnce(&mut Watcher)) {
@@ -226,7 +246,9 @@ impl Stream {
     }
 
     fn response_headers(&mut self, end: bool) -> Flow {
+        let strain = self.strain();
         let Some(exchange) = self.exchange.as_mut().filter(|_| !self.replied) else { return Flow::Continue };
+        exchange.strained(strain);
         let mut steps = Vec::new();
         match host::header_pairs(Direction::Response) {
             Ok(pairs) => {
@@ -245,13 +267,15 @@ impl Stream {
         if self.ended.is_some() && direction == Direction::Response {
             return self.drop_rest(size);
         }
-        let fed = self.progress(direction).fed;
+        let (fed, strain) = (self.progress(direction).fed, self.strain());
         let Some(exchange) = self.exchange.as_mut() else { return Flow::Continue };
         let added = size.saturating_sub(fed);
         if !exchange.reads(direction) {
             exchange.passed(direction, added, host::now());
+            self.only_watch(direction, fed, added, end);
             return Flow::Continue;
         }
+        exchange.strained(strain);
         let mut steps = Vec::new();
         match host::body(direction, fed, added) {
             Ok(chunk) => {
@@ -263,9 +287,21 @@ impl Stream {
                 self.watch(|shadow| shadow.body(direction, &chunk, end, now));
                 self.progress(direction).fed = size;
             }
-            Err(error) => failed(exchange, direction, error, &mut steps),
+            Err(error) => {
+                failed(exchange, direction, error, &mut steps);
+                self.watch(Watcher::missed);
+            }
         }
         self.apply(direction, steps)
+    }
+
+    /// Bytes that go on unread, and that a candidate would have read.
+    fn only_watch(&mut self, direction: Direction, fed: usize, added: usize, end: bool) {
+        let Some(shadow) = self.shadow.as_mut().filter(|shadow| shadow.reads(direction)) else { return };
+        match host::body(direction, fed, added) {
+            Ok(chunk) => shadow.body(direction, &chunk, end, host::now()),
+            Err(_) => shadow.missed(),
+        }
     }
 
     /// Trailers end the body. With them no body callback says so.
@@ -276,6 +312,7 @@ impl Stream {
         let Some(exchange) =
             self.exchange.as_mut().filter(|exchange| exchange.reads(direction) && self.ended.is_none())
         else {
+            self.watch(|shadow| shadow.body(direction, &[], true, host::now()));
             return Flow::Continue;
         };
         let mut steps = Vec::new();
@@ -398,7 +435,12 @@ impl Stream {
             match step {
                 Step::Hold if is_stream => {}
                 Step::Hold => flow = Flow::Pause,
-                Step::Lease(wants) => vm::with(|vm| vm.leases.want(wants)),
+                Step::Lease(wants) => vm::with(|vm| {
+                    vm.leases.want(wants);
+                    if !vm.leases.is_asking() {
+                        vm.turns.wake(self.root_id);
+                    }
+                }),
                 Step::Later => self.wish = Some((direction, Wish::GoOn)),
                 Step::Ask(question) => self.wish = Some((direction, Wish::Ask(question))),
                 Step::Headers(edits) => {
@@ -516,17 +558,21 @@ impl Stream {
         let (context_id, shadow) = (self.context_id, self.shadow.take());
         vm::with(|vm| {
             vm.waiting.retain(|waiting| waiting.context_id != context_id);
-            let seq = vm.next_seq();
+            // The others of its kind are counted, and have no number that could be missing.
+            let is_told = !exchange.leaves_no_event() || vm.shipper.is_first_refused();
+            let seq = if is_told { vm.next_seq() } else { 0 };
             let mut event = exchange.finish(EventId { vm: &vm.name, seq }, host::now(), degraded);
             event.status = event.status.or_else(response_code);
             event.arm = self.arm.filter(|_| bundle.is_some());
             event.bundle = bundle;
             event.shadow = shadow.map(|shadow| shadow.finish(host::now()));
             vm.metrics.exchange(&event);
-            if let Some(collector) = collector
+            if let Some(collector) = collector.filter(|_| is_told)
                 && let Ok(json) = serde_json::to_vec(&event)
             {
-                vm.shipper.push(seq, json, collector);
+                let is_plain =
+                    event.action == Action::Allow && event.findings.is_empty() && event.degraded.is_none();
+                vm.shipper.push(queue::Waiting { seq, json, is_plain }, collector);
             }
         });
     }
@@ -552,6 +598,11 @@ const ENDS_WITHIN_MICROS: u64 = 10_000_000;
 
 /// More than this is not kept for the sake of trailers that hardly any stream has.
 const PENDING_BYTES_MAX: usize = 16 * 1024;
+
+/// What a verified token says of its owner. Only filters of the proxy write there.
+fn claim(claim: Option<&Claim>) -> Option<Vec<u8>> {
+    host::property(&claim?.property()).filter(|value| !value.is_empty())
+}
 
 /// A request that was answered goes nowhere; the answer itself must get through.
 const fn after_reply(direction: Direction) -> Flow {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use sentinel_core::{
     Guards, Time,
     guard::{
-        Breaker, BreakerPolicy, SharedMemory,
+        SharedMemory,
+        breaker::Permit,
         rates::{Grant, Want},
     },
 };
@@ -14,8 +15,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    alarm::Alarm,
+    breakers::{Breakers, Kind},
     collector, host,
-    vm::{self, Settings},
+    vm::Settings,
 };
 
 const PATH: &str = "/v1/leases";
@@ -27,19 +30,23 @@ const WANTS_MAX: usize = 64;
 pub(crate) struct Leases {
     wanted: Vec<Want>,
     under_way: Option<UnderWay>,
-    breaker: Breaker,
 }
 
 struct UnderWay {
     token: u32,
-    deadline: Time,
-    permit: sentinel_core::guard::breaker::Permit,
+    deadline: Alarm,
+    permit: Permit,
 }
 
 #[derive(Deserialize)]
 struct Answer {
     leases: Vec<Lease>,
+    #[serde(default)]
+    source: String,
 }
+
+/// The collector is there, and whoever counts for it is not.
+const NOBODY_COUNTS: &str = "refused";
 
 #[derive(Deserialize)]
 struct Lease {
@@ -50,8 +57,8 @@ struct Lease {
 }
 
 impl Leases {
-    pub(crate) fn new() -> Self {
-        Self { wanted: Vec::new(), under_way: None, breaker: Breaker::new(BreakerPolicy::default()) }
+    pub(crate) const fn new() -> Self {
+        Self { wanted: Vec::new(), under_way: None }
     }
 
     pub(crate) fn want(&mut self, wants: Vec<Want>) {
@@ -64,18 +71,24 @@ impl Leases {
     }
 
     pub(crate) const fn is_wanting(&self) -> bool {
-        !self.wanted.is_empty() && self.under_way.is_none()
+        !self.wanted.is_empty()
+    }
+
+    /// Whoever wants something now is served when the answer comes.
+    pub(crate) const fn is_asking(&self) -> bool {
+        self.under_way.is_some()
     }
 
     /// Called in the root context, where the answer comes, too.
-    pub(crate) fn ask(&mut self, settings: &Settings, now: Time) {
-        if let Some(late) = self.under_way.take_if(|call| call.deadline < now) {
-            self.breaker.failed(late.permit, now, vm::chance());
+    pub(crate) fn ask(&mut self, settings: &Settings, breakers: &mut Breakers, now: Time) {
+        if let Some(late) = self.under_way.take_if(|call| call.deadline.is_due(now)) {
+            breakers.answered(Kind::Leases, late.permit, false, now);
         }
-        let Some(collector) = settings.config.collector.as_ref().filter(|_| self.is_wanting()) else {
+        if self.under_way.is_some() || !self.is_wanting() {
             return;
-        };
-        let Some(permit) = self.breaker.ask(now, vm::chance()) else {
+        }
+        let Some(collector) = settings.config.collector.as_ref() else { return };
+        let Some(permit) = breakers.ask(Kind::Leases, now) else {
             // Limits find out by themselves that nothing was granted.
             return self.wanted.clear();
         };
@@ -84,10 +97,10 @@ impl Leases {
         let headers = [("content-type", "application/json")];
         match collector::call(collector, "POST", PATH, &headers, body.as_bytes(), TIMEOUT) {
             Ok(token) => {
-                let deadline = Time(now.0.saturating_add(2 * TIMEOUT.as_nanos() as u64));
+                let deadline = Alarm::after(now, 2 * TIMEOUT);
                 self.under_way = Some(UnderWay { token, deadline, permit });
             }
-            Err(_) => self.breaker.failed(permit, now, vm::chance()),
+            Err(_) => breakers.answered(Kind::Leases, permit, false, now),
         }
     }
 
@@ -99,15 +112,21 @@ impl Leases {
         body_bytes: usize,
         guards: &Guards,
         memory: &dyn SharedMemory,
+        breakers: &mut Breakers,
     ) -> bool {
         let Some(call) = self.under_way.take_if(|call| call.token == token) else { return false };
         let now = host::now();
         let body = host::callout_body(body_bytes.min(ANSWER_BYTES_MAX)).ok().filter(|_| status == Some(200));
         let Some(answer) = body.and_then(|body| serde_json::from_slice::<Answer>(&body).ok()) else {
-            self.breaker.failed(call.permit, now, vm::chance());
+            breakers.answered(Kind::Leases, call.permit, false, now);
             return true;
         };
-        self.breaker.succeeded(call.permit, now);
+        // A collector that says so works, even if nobody counts for it.
+        breakers.answered(Kind::Leases, call.permit, true, now);
+        if answer.source == NOBODY_COUNTS {
+            // Nobody has said that a limit is spent, so each limit does what it does without an answer.
+            return true;
+        }
         for Lease { limit, key, granted, until_ms } in answer.leases {
             guards.limiter().grant(memory, &limit, &key, Grant { granted, until_ms }, now);
         }

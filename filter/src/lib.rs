@@ -2,8 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `bundles.rs` | signed bundles that come while the proxy runs |
+//! | `alarm.rs` | a moment that is waited for |
+//! | `breakers.rs` | one circuit breaker for each kind of call |
+//! | `bundles.rs`, `shelf.rs` | signed bundles that come while the proxy runs, and where its VMs find them |
 //! | `collector.rs` | what all calls to the collector have in common |
+//! | `heap.rs` | how much memory is in use, and what follows from that |
 //! | `host.rs` | the host border: every call to the proxy, none of which can panic |
 //! | `http.rs` | one HTTP stream: feeds the exchange, applies its steps |
 //! | `root.rs` | configuration, ticks, callouts |
@@ -14,21 +17,27 @@
 //! | `vm.rs` | what all contexts of one VM share |
 //! | `watcher.rs` | a candidate that decides nothing, beside what decides |
 //! | `parts.rs` | packs and models of bundles |
-//! | `shipper.rs` | events waiting for the collector |
-//! | `metrics.rs` | the proxy's counters |
+//! | `queue.rs`, `shipper.rs` | events waiting for the collector, and their way there |
+//! | `metrics.rs`, `shares.rs` | the proxy's counters, and gauges that are sums over its VMs |
 //!
 //! Invariant: no callback panics. A panic would end the VM, and with it every stream of the worker.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod alarm;
+mod breakers;
 mod bundles;
 mod collector;
+mod heap;
 mod host;
 mod http;
 mod leases;
 mod memory;
 mod metrics;
 mod parts;
+mod queue;
 mod root;
+mod shares;
+mod shelf;
 mod shipper;
 mod tools;
 mod trial;

@@ -3,9 +3,15 @@
 //! a metric, so nothing from traffic ever becomes part of a name.
 
 use proxy_wasm::types::MetricType;
-use sentinel_core::{Action, Family, Verdict, event::Event, receipt::GapReason};
+use sentinel_core::{
+    Action, Family, SessionSeen, Verdict, event::Event, guard::known::Counts, receipt::GapReason,
+};
 
-use crate::host;
+use crate::{breakers::Kind, heap, host, shares::GAUGES, shipper::Tally};
+
+mod sums;
+
+pub(crate) use sums::BreakerNews;
 
 /// A metric that the host did not define stays silent.
 #[derive(Clone, Copy)]
@@ -24,6 +30,8 @@ pub(crate) struct Metrics {
     unscanned: Metric,
     sent: Metric,
     dropped: Metric,
+    sampled: Metric,
+    refused: Metric,
     failed: Metric,
     config_errors: Metric,
     host_errors: Metric,
@@ -32,8 +40,13 @@ pub(crate) struct Metrics {
     bundle_swaps: Metric,
     bundles_refused: Metric,
     bundle_polls_failed: Metric,
-    buffered: Metric,
+    /// Hits, misses, and what gave way.
+    known_texts: [Metric; 3],
+    quarantines: Metric,
+    quarantined: Metric,
     heap: Metric,
+    heap_in_use: Metric,
+    sums: sums::Sums,
     risk: Metric,
     request_us: Metric,
     response_us: Metric,
@@ -57,6 +70,8 @@ impl Metrics {
             unscanned: counter("body_bytes_total.coverage.gap"),
             sent: counter("events_total.result.sent"),
             dropped: counter("events_total.result.dropped"),
+            sampled: counter("events_total.result.sampled"),
+            refused: counter("events_total.result.refused"),
             failed: counter("event_calls_failed_total"),
             config_errors: counter("config_errors_total"),
             host_errors: counter("host_errors_total"),
@@ -65,8 +80,13 @@ impl Metrics {
             bundle_swaps: counter("bundle_swaps_total"),
             bundles_refused: counter("bundles_refused_total"),
             bundle_polls_failed: counter("bundle_polls_failed_total"),
-            buffered: define(MetricType::Gauge, "events_buffered"),
+            known_texts: ["hit", "miss", "evicted"]
+                .map(|result| counter(&format!("known_texts_total.result.{result}"))),
+            quarantines: counter("quarantines_total"),
+            quarantined: counter("quarantined_requests_total"),
             heap: define(MetricType::Gauge, "vm_heap_bytes"),
+            heap_in_use: define(MetricType::Gauge, "vm_heap_used_bytes"),
+            sums: sums::Sums::define(),
             risk: define(MetricType::Histogram, "risk_scores"),
             request_us: define(MetricType::Histogram, "request_duration_us"),
             response_us: define(MetricType::Histogram, "response_duration_us"),
@@ -94,6 +114,11 @@ impl Metrics {
         for (metric, by) in [self.scanned, self.structural, self.unscanned].into_iter().zip(bytes) {
             metric.add(by);
         }
+        let in_quarantine = |seen: &&SessionSeen| seen.quarantined_until_ms.is_some();
+        if let Some(seen) = event.session.as_ref().filter(in_quarantine) {
+            let metric = if seen.began { self.quarantines } else { self.quarantined };
+            metric.add(1);
+        }
         // The clean majority would only fill one bucket.
         if event.score > 0.0 {
             self.risk.record((event.score * 100.0) as u64);
@@ -116,11 +141,21 @@ impl Metrics {
         self.degraded.record(degraded.into());
     }
 
-    pub(crate) fn events(&self, sent: usize, dropped: usize, failed_calls: usize, buffered: usize) {
-        self.sent.add(sent as u64);
-        self.dropped.add(dropped as u64);
-        self.failed.add(failed_calls as u64);
-        self.buffered.record(buffered as u64);
+    pub(crate) fn events(&self, tally: Tally) {
+        self.sent.add(tally.sent as u64);
+        self.dropped.add(tally.dropped as u64);
+        self.sampled.add(tally.sampled as u64);
+        self.refused.add(tally.refused as u64);
+        self.failed.add(tally.failed_calls as u64);
+    }
+
+    pub(crate) fn breaker(&self, kind: Kind, news: BreakerNews) {
+        self.sums.breaker(kind, news);
+    }
+
+    /// Of gauges that are sums: by how much the share of this VM has changed.
+    pub(crate) fn shift(&self, offsets: &[i64; GAUGES]) {
+        self.sums.shift(offsets);
     }
 
     pub(crate) fn bundle_active(&self, version: u64) {
@@ -136,8 +171,15 @@ impl Metrics {
         self.bundle_polls_failed.add(1);
     }
 
+    pub(crate) fn known_texts(&self, Counts { hits, misses, evicted }: Counts) {
+        for (metric, by) in self.known_texts.into_iter().zip([hits, misses, evicted]) {
+            metric.add(by);
+        }
+    }
+
     pub(crate) fn heap(&self) {
-        self.heap.record(crate::vm::heap_bytes());
+        self.heap.record(heap::size_bytes());
+        self.heap_in_use.record(heap::bytes_in_use() as u64);
     }
 }
 
@@ -145,6 +187,12 @@ impl Metric {
     fn add(self, by: u64) {
         if let (Some(id), 1..) = (self.0, by) {
             host::increment(id, by);
+        }
+    }
+
+    fn shift(self, by: i64) {
+        if let (Some(id), true) = (self.0, by != 0) {
+            host::shift(id, by);
         }
     }
 

@@ -7,9 +7,10 @@ use proxy_wasm::{
     traits::{Context, HttpContext, RootContext},
     types::{ContextType, LogLevel},
 };
-use sentinel_core::{HeaderHold, Opinion, Time};
+use sentinel_core::{HeaderHold, Opinion};
 
 use crate::{
+    alarm::Alarm,
     bundles::{Poller, Slots},
     host,
     http::{HttpFilter, Stream},
@@ -31,18 +32,21 @@ pub(crate) struct Root {
     watching: bool,
     period: Duration,
     /// Not before, where ticks come for the sake of streams.
-    housekeeping_at: Time,
+    housekeeping: Alarm,
+    /// What the metric was told last.
+    is_degraded: bool,
 }
 
 impl Root {
-    pub(crate) const fn new(id: u32) -> Self {
+    pub(crate) fn new(id: u32) -> Self {
         Self {
             id,
             slots: None,
             poller: None,
             watching: false,
             period: Duration::ZERO,
-            housekeeping_at: Time(0),
+            housekeeping: Alarm::default(),
+            is_degraded: false,
         }
     }
 
@@ -61,11 +65,11 @@ impl Root {
         let flush = self.flush_period();
         self.watching = header_hold == HeaderHold::Unproven;
         let mut period = if self.watching { flush.min(WATCH_PERIOD) } else { flush };
-        if let Some(wanted) = vm::with(|vm| vm.turns.period()) {
+        if let Some(wanted) = vm::with(|vm| vm.turns.period(self.id)) {
             period = period.min(wanted);
         }
         let is_soon = period <= turns::TURN_PERIOD;
-        if vm::with(|vm| vm.turns.was_soon(is_soon)) {
+        if vm::with(|vm| vm.turns.was_soon(self.id, is_soon)) {
             self.period = turns::TURN_PERIOD;
         }
         if period != self.period {
@@ -105,13 +109,20 @@ impl Root {
     fn took_lease(&self, token: u32, status: Option<u16>, body_bytes: usize) -> bool {
         let Some(slots) = self.slots.as_ref() else { return false };
         let guards = &slots.active.guards;
-        vm::with(|vm| vm.leases.answered(token, status, body_bytes, guards, &ProxyMemory))
+        let was_one = vm::with(|vm| {
+            vm.leases.answered(token, status, body_bytes, guards, &ProxyMemory, &mut vm.breakers)
+        });
+        if was_one {
+            // What was wanted meanwhile.
+            self.ask_for_leases();
+        }
+        was_one
     }
 
     fn ask_for_leases(&self) {
         if let Some(slots) = self.slots.as_ref().filter(|_| vm::with(|vm| vm.leases.is_wanting())) {
             let now = host::now();
-            vm::with(|vm| vm.leases.ask(&slots.active.settings, now));
+            vm::with(|vm| vm.leases.ask(&slots.active.settings, &mut vm.breakers, now));
         }
     }
 
@@ -156,7 +167,7 @@ impl Context for Root {
             return;
         };
         let status = status.filter(|status| !(200..300).contains(status) || is_confirmation(body));
-        vm::with(|vm| vm.shipper.answered(token, status, collector, host::now()));
+        vm::with(|vm| vm.shipper.answered(token, status, collector, &mut vm.breakers, host::now()));
     }
 }
 
@@ -170,6 +181,9 @@ impl RootContext for Root {
             let active = vm.configure(text);
             vm.metrics.degraded(active.as_ref().is_none_or(|active| active.degraded.is_some()));
             vm.metrics.heap();
+            if let Some(active) = &active {
+                vm.root_began(self.id, &active.settings);
+            }
             (active, vm.header_hold)
         });
         self.poller = active
@@ -178,21 +192,22 @@ impl RootContext for Root {
             .map(|source| Poller::new(source, &vm::plugin_name()));
         self.slots = active.map(|active| Slots { active, candidate: None });
         self.follow_bundles();
-        self.housekeeping_at = after(host::now(), self.flush_period());
+        self.housekeeping = Alarm::after(host::now(), self.flush_period());
         self.set_period(header_hold);
         self.slots.is_some()
     }
 
     fn on_tick(&mut self) {
-        let is_for_streams = vm::with(|vm| vm.turns.is_soon());
+        let is_for_streams = vm::with(|vm| vm.turns.is_soon(self.id));
         self.ask_for_leases();
         turns::tick(self.id);
         self.keep_period();
         let now = host::now();
-        if is_for_streams && now < self.housekeeping_at {
+        let is_time = self.housekeeping.is_due(now);
+        if is_for_streams && !is_time {
             return;
         }
-        self.housekeeping_at = after(now, self.flush_period());
+        self.housekeeping = Alarm::after(now, self.flush_period());
         if self.watching {
             self.find_missing_hold();
             let header_hold = vm::with(|vm| vm.header_hold);
@@ -202,18 +217,24 @@ impl RootContext for Root {
         }
         self.follow_bundles();
         self.poll_bundles();
-        let collector = self.slots.as_ref().and_then(|slots| slots.active.collector());
-        vm::with(|vm| {
-            vm.metrics.heap();
-            let Some(collector) = collector else { return };
-            vm.shipper.flush(collector, host::now());
-            let tally = vm.shipper.take_tally();
-            vm.metrics.events(tally.sent, tally.dropped, tally.failed_calls, vm.shipper.buffered());
+        let Some(active) = self.slots.as_ref().map(|slots| &slots.active) else { return };
+        let known = active.take_known_counts();
+        let (is_short, was_short) = vm::with(|vm| {
+            vm.metrics.known_texts(known);
+            if let Some(collector) = active.collector() {
+                vm.shipper.flush(collector, &mut vm.breakers, now);
+            }
+            vm.tell_metrics(active.collector(), now)
         });
+        let is_degraded = is_short || active.degraded.is_some();
+        if is_degraded || self.is_degraded || was_short {
+            vm::with(|vm| vm.metrics.degraded(is_degraded));
+        }
+        self.is_degraded = is_degraded;
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        let stream = Stream::new(context_id, self.slots.clone());
+        let stream = Stream::new(context_id, self.id, self.slots.clone());
         Some(Box::new(HttpFilter::new(Rc::new(RefCell::new(stream)))))
     }
 
@@ -227,8 +248,10 @@ fn is_confirmation(body_bytes: usize) -> bool {
     body_bytes > 0 && host::callout_body(1).is_ok_and(|body| body == b"{")
 }
 
-fn after(now: Time, wait: Duration) -> Time {
-    Time(now.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
+impl Drop for Root {
+    fn drop(&mut self) {
+        vm::with(|vm| vm.root_ended(self.id));
+    }
 }
 
 const MISSING_HOLD: &str = "this proxy does not hold request headers: set allow_on_headers_stop_iteration: true in the \

@@ -1,18 +1,26 @@
 //! Events on their way to the collector: a bounded queue per VM, one batch under way at a time, kept until the
 //! collector has confirmed it. Sending again is safe, because the collector knows events by VM and number.
 //!
-//! When the queue is full the oldest events give way; their numbers are missing afterwards, so the loss is
-//! counted here and provable there.
+//! What gives way when the queue is full is in `queue.rs`; its numbers are missing afterwards, so the loss is counted here
+//! and provable there.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use proxy_wasm::types::LogLevel;
-use sentinel_core::{Time, config::CollectorConfig};
+use sentinel_core::{
+    Time,
+    config::{CollectorConfig, OnFull},
+    guard::breaker::{Permit, State},
+};
 
-use crate::{collector, host};
+use crate::{
+    alarm::Alarm,
+    breakers::{Breakers, Kind},
+    collector, host,
+    queue::{Queue, Waiting},
+    vm,
+};
 
-/// Whatever `max_buffer` says, waiting events take no more memory than this.
-const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// A callout may be lost by its host without an answer; past its timeout and this, it counts as failed.
@@ -22,25 +30,22 @@ const REFUSALS_MAX: u32 = 3;
 
 #[derive(Default)]
 pub(crate) struct Shipper {
-    queue: VecDeque<Waiting>,
-    queue_bytes: usize,
+    queue: Queue,
     under_way: Option<UnderWay>,
     failures: u32,
     refusals: u32,
-    /// Not before this time.
-    retry_at: Time,
+    /// Not before.
+    retry: Alarm,
+    /// The first request that was refused for want of room has been told of.
+    has_told: bool,
     tally: Tally,
-}
-
-struct Waiting {
-    seq: u64,
-    json: Vec<u8>,
 }
 
 struct UnderWay {
     token: u32,
     last_seq: u64,
-    deadline: Time,
+    permit: Permit,
+    deadline: Alarm,
 }
 
 /// What has happened since it was last asked for.
@@ -48,63 +53,92 @@ struct UnderWay {
 pub(crate) struct Tally {
     pub(crate) sent: usize,
     pub(crate) dropped: usize,
+    /// Left out because others are worth more.
+    pub(crate) sampled: usize,
+    /// Of requests that were refused for want of room.
+    pub(crate) refused: usize,
     pub(crate) failed_calls: usize,
 }
 
 impl Shipper {
-    pub(crate) fn push(&mut self, seq: u64, json: Vec<u8>, config: &CollectorConfig) {
-        self.queue_bytes += json.len();
-        self.queue.push_back(Waiting { seq, json });
-        while self.queue.len() > config.max_buffer as usize || self.queue_bytes > QUEUE_BYTES_MAX {
-            self.drop_oldest();
-        }
+    pub(crate) fn push(&mut self, event: Waiting, config: &CollectorConfig) {
+        let gave_way = self.queue.push(event, config.buffer.on_full, config.buffer_events());
+        self.tally.dropped += gave_way.dropped;
+        self.tally.sampled += gave_way.sampled;
+    }
+
+    /// Whether requests have to be refused until events have gone.
+    pub(crate) fn refuses(&mut self, config: &CollectorConfig) -> bool {
+        let is_full = config.buffer.on_full == OnFull::Block && self.queue.is_full(config.buffer_events());
+        self.has_told &= is_full;
+        is_full
+    }
+
+    /// Of the requests that are refused for want of room the first leaves an event, and the others only a count.
+    pub(crate) fn is_first_refused(&mut self) -> bool {
+        self.tally.refused += 1;
+        !std::mem::replace(&mut self.has_told, true)
     }
 
     /// Starts a call if there is something to send and nothing under way.
-    pub(crate) fn flush(&mut self, config: &CollectorConfig, now: Time) {
-        if self.under_way.as_ref().is_some_and(|call| call.deadline < now) {
-            self.fail(config, now, "no answer");
+    pub(crate) fn flush(&mut self, config: &CollectorConfig, breakers: &mut Breakers, now: Time) {
+        if let Some(late) = self.under_way.take_if(|call| call.deadline.is_due(now)) {
+            self.fail(Some(late.permit), config, breakers, now, "no answer");
         }
-        if self.queue.is_empty() || self.under_way.is_some() || now < self.retry_at {
+        if self.queue.is_empty() || self.under_way.is_some() || !self.retry.is_due(now) {
             return;
         }
+        let Some(permit) = breakers.ask(Kind::Events, now) else {
+            self.retry = Alarm::after(now, Duration::from_millis(breakers.wait_ms(Kind::Events, now)));
+            return;
+        };
         let (body, last_seq) = self.batch(config.batch as usize);
         let timeout = Duration::from_millis(config.timeout_ms.into());
         let headers = [("content-type", "application/json")];
         match collector::call(config, "POST", &config.path, &headers, &body, timeout) {
             Ok(token) => {
-                let deadline = later(now, timeout + ANSWER_GRACE);
-                self.under_way = Some(UnderWay { token, last_seq, deadline });
+                let deadline = Alarm::after(now, timeout + ANSWER_GRACE);
+                self.under_way = Some(UnderWay { token, last_seq, permit, deadline });
             }
-            Err(error) => self.fail(config, now, &error.to_string()),
+            Err(error) => self.fail(Some(permit), config, breakers, now, &error.to_string()),
         }
     }
 
     /// The host's answer to a call: a status, or none where it could not be read.
-    pub(crate) fn answered(&mut self, token: u32, status: Option<u16>, config: &CollectorConfig, now: Time) {
+    pub(crate) fn answered(
+        &mut self,
+        token: u32,
+        status: Option<u16>,
+        config: &CollectorConfig,
+        breakers: &mut Breakers,
+        now: Time,
+    ) {
         let Some(call) = self.under_way.take_if(|call| call.token == token) else { return };
         match status {
             Some(200..=299) => {
                 self.failures = 0;
                 self.refusals = 0;
-                self.tally.sent += self.settle(call.last_seq);
-                self.flush(config, now);
+                self.tally.sent += self.queue.settle(call.last_seq);
+                breakers.answered(Kind::Events, call.permit, true, now);
+                self.flush(config, breakers, now);
             }
             Some(status @ (400 | 413 | 422)) => {
                 self.refusals += 1;
                 if self.refusals >= REFUSALS_MAX {
                     self.refusals = 0;
-                    let given_up = self.settle(call.last_seq);
+                    let given_up = self.queue.settle(call.last_seq);
                     self.tally.dropped += given_up;
                     host::log(
                         LogLevel::Error,
                         &format!("{given_up} events given up: the collector answered {status}"),
                     );
                 }
-                self.fail(config, now, &format!("status {status}"));
+                // Whoever says so is there and works.
+                breakers.answered(Kind::Events, call.permit, true, now);
+                self.fail(None, config, breakers, now, &format!("status {status}"));
             }
-            Some(status) => self.fail(config, now, &format!("status {status}")),
-            None => self.fail(config, now, "unreadable answer"),
+            Some(status) => self.fail(Some(call.permit), config, breakers, now, &format!("status {status}")),
+            None => self.fail(Some(call.permit), config, breakers, now, "unreadable answer"),
         }
     }
 
@@ -134,17 +168,17 @@ impl Shipper {
         (body, last_seq)
     }
 
-    /// Everything up to a number is done with; answers how many events that were.
-    fn settle(&mut self, last_seq: u64) -> usize {
-        let before = self.queue.len();
-        while self.queue.front().is_some_and(|event| event.seq <= last_seq) {
-            self.pop();
+    fn fail(
+        &mut self,
+        permit: Option<Permit>,
+        config: &CollectorConfig,
+        breakers: &mut Breakers,
+        now: Time,
+        why: &str,
+    ) {
+        if let Some(permit) = permit {
+            breakers.answered(Kind::Events, permit, false, now);
         }
-        before - self.queue.len()
-    }
-
-    fn fail(&mut self, config: &CollectorConfig, now: Time, why: &str) {
-        self.under_way = None;
         self.tally.failed_calls += 1;
         // A collector that is away is worth one line, not one for every try.
         if self.failures == 0 {
@@ -152,21 +186,15 @@ impl Shipper {
         }
         let wait = Duration::from_millis(config.flush_ms.into()) * 2_u32.pow(self.failures.min(10));
         self.failures = self.failures.saturating_add(1);
-        self.retry_at = later(now, wait.min(BACKOFF_MAX));
-    }
-
-    fn drop_oldest(&mut self) {
-        self.pop();
-        self.tally.dropped += 1;
-    }
-
-    fn pop(&mut self) {
-        if let Some(event) = self.queue.pop_front() {
-            self.queue_bytes = self.queue_bytes.saturating_sub(event.json.len());
-        }
+        self.retry = match breakers.state(Kind::Events) {
+            State::Closed => Alarm::after(now, jittered(wait.min(BACKOFF_MAX))),
+            // Its pause is the wait.
+            _ => Alarm::default(),
+        };
     }
 }
 
-fn later(now: Time, wait: Duration) -> Time {
-    Time(now.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
+/// Less up to a half by chance, so that proxies that lost their collector together do not come back together.
+fn jittered(wait: Duration) -> Duration {
+    wait - wait / 2 * (vm::chance() >> 16) / (1 << 16)
 }

@@ -13,18 +13,25 @@ use std::{
 use proxy_wasm::types::LogLevel;
 use sentinel_bundle::{Bundle, Newest, PublicKey, base64};
 use sentinel_core::{
-    CompactModel, Engine, Guards, HeaderHold, PatternSet,
+    CompactModel, Engine, Guards, HeaderHold, PatternSet, Strain, Time,
     config::{CollectorConfig, PluginConfig},
+    guard::{
+        HashKey, Known,
+        known::{Counts, KNOWN_DEFAULT},
+    },
     policy::Policy,
 };
 
 use crate::{
+    breakers::Breakers,
+    heap::Ceilings,
     host::{self, HostResult},
     http::Stream,
     leases::Leases,
     memory::{self, ProxyMemory},
     metrics::Metrics,
     parts::Parts,
+    shares::Shares,
     shipper::Shipper,
     turns::Turns,
 };
@@ -45,6 +52,8 @@ pub(crate) struct Settings {
 pub(crate) struct Active {
     pub(crate) engine: Arc<Engine>,
     pub(crate) guards: Arc<Guards>,
+    /// What this very engine has judged clean.
+    pub(crate) known: Rc<RefCell<Known>>,
     pub(crate) settings: Rc<Settings>,
     /// The bundle that this comes from, if it comes from one.
     pub(crate) bundle: Option<String>,
@@ -58,6 +67,11 @@ impl Active {
     pub(crate) fn collector(&self) -> Option<&CollectorConfig> {
         self.settings.config.collector.as_ref()
     }
+
+    /// Lookups of known texts since the last time.
+    pub(crate) fn take_known_counts(&self) -> Counts {
+        self.known.try_borrow_mut().map(|mut known| known.take_counts()).unwrap_or_default()
+    }
 }
 
 pub(crate) struct Vm {
@@ -67,6 +81,12 @@ pub(crate) struct Vm {
     pub(crate) shipper: Shipper,
     pub(crate) turns: Turns,
     pub(crate) leases: Leases,
+    pub(crate) breakers: Breakers,
+    shares: Shares,
+    ceilings: Ceilings,
+    strain: Strain,
+    /// The gauge has been raised for it.
+    has_shown_strain: bool,
     pub(crate) header_hold: HeaderHold,
     /// Requests whose headers are held and whose body has not come, while nobody knows yet whether it will.
     pub(crate) waiting: Vec<Waiting>,
@@ -99,6 +119,11 @@ impl Vm {
             shipper: Shipper::default(),
             turns: Turns::new(),
             leases: Leases::new(),
+            breakers: Breakers::new(),
+            shares: Shares::default(),
+            ceilings: Ceilings::new(),
+            strain: Strain::default(),
+            has_shown_strain: false,
             header_hold: HeaderHold::Unproven,
             waiting: Vec::new(),
             parts: Parts::default(),
@@ -111,6 +136,52 @@ impl Vm {
     pub(crate) fn next_seq(&mut self) -> u64 {
         self.seq += 1;
         self.seq
+    }
+
+    /// A root begins to work with a configuration. What belongs to the VM follows the latest.
+    pub(crate) fn root_began(&mut self, root_id: u32, settings: &Settings) {
+        self.turns.root_began(root_id);
+        self.ceilings.set(settings.config.memory);
+        if let Some(collector) = &settings.config.collector {
+            self.breakers.set_policy(collector.breaker);
+        }
+        Shares::prepare();
+    }
+
+    /// What its streams wait for is up to another root; after the last one the VM goes.
+    pub(crate) fn root_ended(&mut self, root_id: u32) {
+        if !self.turns.root_ended(root_id) {
+            self.shares.give_back(&self.name, &self.metrics, host::now());
+        }
+    }
+
+    /// What this VM is short of now.
+    pub(crate) fn strain(&mut self, collector: Option<&CollectorConfig>) -> Strain {
+        let no_room_for_events = collector.is_some_and(|collector| self.shipper.refuses(collector));
+        let strain = Strain { memory: self.ceilings.strain(), no_room_for_events };
+        if strain != self.strain {
+            self.strain = strain;
+            host::log(LogLevel::Warn, strain.words().unwrap_or("memory and buffers are as they should be"));
+            if strain.words().is_some() {
+                self.metrics.degraded(true);
+                self.has_shown_strain = true;
+            }
+        }
+        strain
+    }
+
+    /// Everything that metrics have not been told yet. Answers whether this VM is short of something, and whether it was.
+    pub(crate) fn tell_metrics(&mut self, collector: Option<&CollectorConfig>, now: Time) -> (bool, bool) {
+        let strain = self.strain(collector);
+        self.metrics.heap();
+        self.metrics.events(self.shipper.take_tally());
+        self.breakers.tell(&self.metrics);
+        let [events, bundles, opinions, leases] = self.breakers.states(now);
+        let buffered = u32::try_from(self.shipper.buffered()).unwrap_or(u32::MAX);
+        let values = [buffered, strain.memory as u32, events, bundles, opinions, leases];
+        self.shares.show(&self.name, values, &self.metrics, now);
+        let is_short = strain.words().is_some();
+        (is_short, std::mem::replace(&mut self.has_shown_strain, is_short))
     }
 
     /// Loads a configuration. One that is wrong never disarms the filter: the last good one of this plugin stays,
@@ -179,7 +250,8 @@ impl Vm {
                 let engine = self.engine(settings.config.effective_policy())?;
                 let guards = guards(&engine, &settings);
                 let waits = settings.config.bundle_source.as_ref().map(|_| NO_BUNDLE_YET.to_owned());
-                Ok(Active { engine, guards, settings, bundle: None, expires: None, degraded: waits })
+                let known = known_texts();
+                Ok(Active { engine, guards, known, settings, bundle: None, expires: None, degraded: waits })
             }
         }
     }
@@ -211,7 +283,8 @@ impl Vm {
         let id = Some(bundle.id().to_string());
         let expires = Some(bundle.manifest().expires);
         let (guards, settings) = (guards(&engine, settings), Rc::clone(settings));
-        let active = Active { engine, guards, settings, bundle: id, expires, degraded: None };
+        let known = known_texts();
+        let active = Active { engine, guards, known, settings, bundle: id, expires, degraded: None };
         Ok((active, bundle.newest()))
     }
 
@@ -260,6 +333,11 @@ fn guards(engine: &Engine, settings: &Settings) -> Arc<Guards> {
     Arc::new(guards)
 }
 
+/// With a key of its own, so that nobody can say what is known.
+fn known_texts() -> Rc<RefCell<Known>> {
+    Rc::new(RefCell::new(Known::new(HashKey::new(chance_16()), KNOWN_DEFAULT)))
+}
+
 fn chance_16() -> [u8; 16] {
     let (a, b) = (RandomState::new().build_hasher().finish(), RandomState::new().build_hasher().finish());
     (u128::from(a) << 64 | u128::from(b)).to_le_bytes()
@@ -279,11 +357,6 @@ pub(crate) fn plugin_name() -> String {
 /// Where this plugin's last good configuration is kept.
 fn plugin_key() -> String {
     format!("sentinel.last_good/{}", plugin_name())
-}
-
-pub(crate) fn heap_bytes() -> u64 {
-    const PAGE_BYTES: u64 = 65_536;
-    core::arch::wasm32::memory_size(0) as u64 * PAGE_BYTES
 }
 
 /// A name that no other VM has: the random state of the standard library is seeded by the host.

@@ -7,22 +7,39 @@ use sentinel_core::{
     config::WithoutHeaderHold,
     event::{EventId, Shadow},
     http::Headers,
+    receipt::GapReason,
 };
 
-use crate::vm::Active;
+use crate::{host, vm::Active};
 
 pub(crate) struct Watcher {
     bundle: String,
     exchange: Exchange,
     steps: Vec<Step>,
+    has_missed: bool,
 }
 
 impl Watcher {
     /// Without a memory of tools: what it remembers would be held against the bundle that decides.
     pub(crate) fn new(candidate: &Active, now: Time) -> Self {
         let engine = Arc::clone(&candidate.engine);
-        let exchange = Exchange::new(engine, HeaderHold::Works, WithoutHeaderHold::default(), now);
-        Self { bundle: candidate.bundle.clone().unwrap_or_default(), exchange, steps: Vec::new() }
+        let has_exemptions = !engine.policy().exemptions.is_empty();
+        let mut exchange = Exchange::new(engine, HeaderHold::Works, WithoutHeaderHold::default(), now);
+        if let Some(address) = host::property(&["source", "address"]).filter(|_| has_exemptions) {
+            exchange = exchange.with_client_address(String::from_utf8_lossy(&address));
+        }
+        let bundle = candidate.bundle.clone().unwrap_or_default();
+        Self { bundle, exchange, steps: Vec::new(), has_missed: false }
+    }
+
+    /// Whether it wants the bytes of a body, be the bundle that decides interested in them or not.
+    pub(crate) fn reads(&self, direction: Direction) -> bool {
+        self.exchange.reads(direction)
+    }
+
+    /// The host would not show what it wanted to see.
+    pub(crate) const fn missed(&mut self) {
+        self.has_missed = true;
     }
 
     pub(crate) fn request_headers(
@@ -50,8 +67,15 @@ impl Watcher {
     }
 
     pub(crate) fn finish(self, now: Time) -> Shadow {
+        // A body that it waits for still was refused before its end, or broke off.
+        let waits = [Direction::Request, Direction::Response].into_iter().any(|side| self.reads(side));
         let event = self.exchange.finish(EventId { vm: "", seq: 0 }, now, None);
         let action = event.would.unwrap_or(event.action);
-        Shadow { bundle: self.bundle, verdict: event.verdict, action, score: event.score }
+        // It asks nobody: that would cost what only a decision is worth.
+        let receipts = std::iter::once(&event.receipt.request).chain(&event.receipt.response);
+        let mut gaps = receipts.flat_map(|receipt| &receipt.gaps);
+        let would_ask = gaps.any(|gap| gap.reason == GapReason::Opinion);
+        let blind = self.has_missed || waits || would_ask;
+        Shadow { bundle: self.bundle, verdict: event.verdict, action, score: event.score, blind }
     }
 }

@@ -118,9 +118,35 @@ impl Proxy {
         self.options = options;
         let old = self.root_id;
         self.open_root()?;
-        self.vm.callback("proxy_on_done", old, &[])?;
-        self.vm.callback("proxy_on_delete", old, &[])?;
+        self.close_root(old)?;
         Ok(self.vm_started && self.configured)
+    }
+
+    /// A further root context in the same VM, as while streams of an old configuration finish beside the new one. It is
+    /// the one that [`Self::exchange`] and [`Self::tick`] go to until [`Self::use_root`]. Answers its id.
+    pub fn add_root(&mut self, plugin_config: &[u8]) -> Result<u32> {
+        self.options.plugin_config = plugin_config.to_vec();
+        self.open_root()?;
+        Ok(self.root_id)
+    }
+
+    pub fn use_root(&mut self, root_id: u32) {
+        self.root_id = root_id;
+        self.vm.state_mut().root_id = root_id;
+    }
+
+    pub fn root_id(&self) -> u32 {
+        self.root_id
+    }
+
+    /// Lets go of a root context.
+    pub fn close_root(&mut self, root_id: u32) -> Result<()> {
+        self.vm.callback("proxy_on_done", root_id, &[])?;
+        self.vm.callback("proxy_on_delete", root_id, &[])?;
+        let state = self.vm.state_mut();
+        state.tick_periods_ms.remove(&root_id);
+        state.callouts.forget_root(root_id);
+        Ok(())
     }
 
     /// What Envoy does after a VM died under FAIL_RELOAD: linear memory is lost; shared data, queues and the values
@@ -167,6 +193,11 @@ impl Proxy {
     /// Runs the root's tick now; the clock stays.
     pub fn tick(&mut self) -> Result<()> {
         self.vm.tick()
+    }
+
+    /// Sets the virtual clock, back, too.
+    pub fn set_clock(&mut self, ns: u64) {
+        self.vm.state_mut().clock_ns = ns;
     }
 
     /// Moves the virtual clock; nothing runs.
@@ -267,7 +298,12 @@ impl Proxy {
     }
 
     pub fn tick_period_ms(&self) -> u32 {
-        self.vm.state().tick_period_ms
+        self.tick_period_of(self.root_id)
+    }
+
+    /// The same of another root context.
+    pub fn tick_period_of(&self, root_id: u32) -> u32 {
+        self.vm.state().tick_periods_ms.get(&root_id).copied().unwrap_or(0)
     }
 
     /// The size of the VM's linear memory.
@@ -292,7 +328,7 @@ impl Proxy {
         let root_id = state.next_context_id;
         state.next_context_id += 1;
         state.root_id = root_id;
-        state.tick_period_ms = 0;
+        state.tick_periods_ms.insert(root_id, 0);
         let (vm_size, plugin_size) = (as_u32(state.vm_config.len()), as_u32(plugin_config.len()));
         vm.callback("proxy_on_context_create", root_id, &[0])?;
         let vm_started = vm.callback("proxy_on_vm_start", root_id, &[vm_size])?.unwrap_or(1) != 0;
@@ -346,7 +382,7 @@ impl HostState {
             allocate: None,
             root_id: 0,
             effective: 0,
-            tick_period_ms: 0,
+            tick_periods_ms: BTreeMap::new(),
             stream: None,
             configuration: None,
             call_answer: None,

@@ -7,6 +7,7 @@
 //! | [`engine`] | `native`, `wasmtime` and `envoy`: each runs an exchange and tells what both ends saw |
 //! | [`gaps`] | `known-gaps.yaml` |
 //! | [`doubt`] | a text that a deeper model is asked about |
+//! | [`trap`] | the built filter with a fault in it |
 //! | [`coverage`] | `coverage/surfaces.yaml`: what is read, judged and masked on which surface |
 //!
 //! How to write and run cases is said in `tests/cases.rs`.
@@ -16,6 +17,7 @@ pub mod coverage;
 pub mod doubt;
 pub mod engine;
 pub mod gaps;
+pub mod trap;
 
 pub use sentinel_cases::{case, expect};
 

@@ -329,6 +329,83 @@ fn a_shadow_decides_nothing_and_is_in_the_event() {
     assert!(shadow.score > 0.5);
 }
 
+fn bundle_of(version: u64, policy: &Value) -> Vec<u8> {
+    let policy = policy.to_string();
+    let parts = vec![("policy", Kind::Policy, policy.as_bytes())];
+    let draft =
+        Draft { name: "test", version, not_before: NOW - DAY, expires: NOW + DAY, parts, evaluation: None };
+    draft.seal(&[key(1)]).unwrap()
+}
+
+const GOOD_MORNING: &str = r#"{"messages":[{"role":"user","content":"Good morning."}]}"#;
+
+/// What a candidate that watches makes of one exchange.
+fn watched(
+    active: &Value,
+    candidate: &Value,
+    exchange: impl FnOnce(&mut Proxy) -> u16,
+) -> (u16, sentinel_core::event::Shadow) {
+    let mut proxy = start(&polling());
+    let (active, candidate) = (bundle_of(1, active), bundle_of(2, candidate));
+    let line = format!("{}; mode=shadow; percent=100; salt=x", id(&candidate));
+    hand_out_trial(&mut proxy, &line, &active, &candidate);
+    let status = exchange(&mut proxy);
+    (status, event(&mut proxy).shadow.unwrap())
+}
+
+#[test]
+fn a_shadow_reads_what_the_active_policy_lets_pass_unread() {
+    let unread = json!({ "routes": [{ "name": "all", "guard": false }] });
+    let (status, shadow) = watched(&unread, &json!({}), attack);
+    assert_eq!((status, shadow.action, shadow.blind), (200, Action::Block, false));
+
+    // Both ways, in pieces, and with trailers at the end.
+    let no_answers = json!({ "profiles": { "default": { "response": { "guard": false } } } });
+    let leaky = json!({ "canaries": ["periwinkle-kite"] });
+    for has_trailers in [false, true] {
+        let answered = |proxy: &mut Proxy| {
+            let answer =
+                r#"{"choices":[{"message":{"role":"assistant","content":"It is Periwinkle-Kite."}}]}"#;
+            let mut response = Response::json(answer);
+            response.chunks = answer.as_bytes().chunks(7).map(<[u8]>::to_vec).collect();
+            if has_trailers {
+                response.trailers = Some(vec![(b"x-end".to_vec(), b"1".to_vec())]);
+            }
+            let request = Request::json("/v1/chat/completions", GOOD_MORNING);
+            proxy.exchange(&request, &mut |_| response.clone()).unwrap().status()
+        };
+        let (status, shadow) = watched(&no_answers, &leaky, answered);
+        assert_eq!((status, shadow.action, shadow.blind), (200, Action::Block, false), "{has_trailers}");
+    }
+}
+
+#[test]
+fn a_shadow_that_could_not_see_or_ask_what_it_would_have_says_so() {
+    // Refused before its body came.
+    let limited = json!({ "rates": { "limits": [{ "name": "l", "key": "ip", "per_hour": 1 }] } });
+    let second = |proxy: &mut Proxy| {
+        assert_eq!(attack(proxy), 403);
+        event(proxy);
+        attack(proxy)
+    };
+    let (status, shadow) = watched(&limited, &json!({}), second);
+    assert_eq!((status, shadow.action, shadow.blind), (429, Action::Allow, true));
+
+    // It would have asked for a second opinion, and a shadow asks nobody.
+    let text = sentinel_tests::doubt::doubtful_text().unwrap();
+    let body = json!({ "messages": [{ "role": "user", "content": text }] }).to_string();
+    let doubtful = |proxy: &mut Proxy| {
+        let request = Request::json("/v1/chat/completions", body.clone());
+        proxy.exchange(&request, &mut |_| Response::json("{}")).unwrap().status()
+    };
+    let asks =
+        json!({ "profiles": { "default": { "opinion": { "enabled": true, "from": 0.0, "to": 1.0 } } } });
+    for (candidate, is_blind) in [(&asks, true), (&json!({}), false)] {
+        let (status, shadow) = watched(&json!({}), candidate, &doubtful);
+        assert_eq!((status, shadow.blind), (200, is_blind));
+    }
+}
+
 #[test]
 fn a_canary_decides_about_its_share_and_is_gone_when_it_is_rolled_back() {
     let mut proxy = start(&polling());

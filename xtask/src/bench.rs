@@ -5,6 +5,7 @@ mod core_speed;
 mod envoy_cost;
 mod extract_speed;
 mod first_token;
+mod guards_cost;
 mod judge_speed;
 mod matchers;
 mod model_scores;
@@ -51,6 +52,12 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 3)]
         passes: usize,
     },
+    /// What limits, sessions and the memory of known texts add to a request, natively and in Envoy's V8.
+    Guards {
+        /// How often each build is run; every run has rounds of its own.
+        #[arg(long, default_value_t = 3)]
+        passes: usize,
+    },
     /// The compact model with weights of chance, natively and in Envoy's V8; fails unless all come to the same bits.
     Model {
         /// Instead of timing: scores of all texts of a file (JSON lines with `text` and `channel`, plain or packed with zstd)
@@ -90,6 +97,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Core => core_speed::run(),
         Command::Extract { passes } => extract_speed::run(*passes),
         Command::Judge { passes } => judge_speed::run(*passes),
+        Command::Guards { passes } => guards_cost::run(*passes),
         Command::Matchers { passes } => matchers::run(*passes),
         Command::Model { data: Some(file), .. } => model_scores::run(file),
         Command::Model { passes, data: None } => model_speed::run(*passes),

@@ -44,7 +44,9 @@ impl Sample {
         };
         let latency = |field| view.latency_us.get(field).and_then(Value::as_u64);
         let gaps = view.gaps.as_array();
-        let shadow = &view.shadow;
+        // One that did not see what the other saw says nothing of how they differ.
+        let is_blind = view.shadow.get("blind").and_then(Value::as_bool) == Some(true);
+        let shadow = if is_blind { &Value::Null } else { &view.shadow };
         Some(Self {
             time_ms: view.time_ms,
             bundle: view.bundle.as_str()?.to_owned(),
@@ -130,6 +132,17 @@ mod tests {
         assert_eq!((sample.arm, sample.route, sample.latency_us, sample.shadow), (None, None, None, None));
         assert!(!sample.blocked && !sample.fault);
         assert!(Sample::read(r#"{"time_ms":7,"bundle":"b","degraded":"configuration"}"#).unwrap().fault);
+    }
+
+    #[test]
+    fn a_shadow_that_was_blind_is_no_half_of_a_pair() {
+        for (blind, is_counted) in [("", true), (r#","blind":false"#, true), (r#","blind":true"#, false)] {
+            let shadow =
+                format!(r#"{{"bundle":"b2","verdict":"clean","action":"allow","score":0.0{blind}}}"#);
+            let event =
+                format!(r#"{{"time_ms":7,"bundle":"b1","arm":"active","action":"block","shadow":{shadow}}}"#);
+            assert_eq!(Sample::read(&event).unwrap().shadow.is_some(), is_counted, "{event}");
+        }
     }
 
     /// The filters' type and this view are written apart; what they must agree on is compared here.

@@ -122,7 +122,7 @@ fn slot_us(period_us: u64) -> u64 {
 }
 
 /// A window counts what is granted by slots of this part of its period.
-const SLOTS: u64 = 64;
+const SLOTS: u64 = 125;
 /// About 30 MB.
 const ACCOUNTS_MAX: usize = 100_000;
 

@@ -1,7 +1,7 @@
 -- Grants all leases of one batch, or fails without having granted any. The law is that of book.rs.
 -- KEYS: one for each lease. ARGV: for each lease want, burst, limit per second, minute, hour; 0 where there is none.
 -- Answers for each lease: granted, and the milliseconds to wait if it is nothing.
-local SLOTS = 64
+local SLOTS = 125
 local PERIODS = { 1000000, 60000000, 3600000000 }
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]

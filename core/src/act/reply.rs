@@ -93,6 +93,23 @@ pub(crate) fn limited(refused: &Refused, client: Client<'_>) -> Reply {
     reply
 }
 
+/// Its session is in quarantine, whatever the request itself says.
+pub(crate) fn quarantined(client: Client<'_>) -> Reply {
+    let refusal = Refusal {
+        status: 403,
+        code: "sentinel_quarantined",
+        kind: "sentinel_policy",
+        message: String::from("The request was refused because its session is in quarantine."),
+        verdict: Verdict::Suspicious,
+        direction: Direction::Request,
+        families: Vec::new(),
+        gaps: Vec::new(),
+        client,
+        details: String::from("sentinel_block{quarantine}"),
+    };
+    refusal.reply()
+}
+
 /// The guard itself cannot do its work here and policy says not to let traffic by.
 pub(crate) fn unavailable(why: &'static str, client: Client<'_>) -> Reply {
     let refusal = Refusal {

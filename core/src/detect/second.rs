@@ -50,6 +50,8 @@ pub(crate) struct OpenWindows {
     left_open: Option<u32>,
     /// What stage 1 makes of the most suspicious of those.
     left_value: f32,
+    /// Windows that came, whether there was time for them or not.
+    pub(crate) offered: u32,
 }
 
 impl OpenWindows {
@@ -59,6 +61,7 @@ impl OpenWindows {
 
     /// `window` is only made if there is room for it. `value` is what stage 1 makes of it.
     pub(crate) fn push(&mut self, first: f32, value: f32, span: Span, window: impl FnOnce() -> OpenWindow) {
+        self.offered = self.offered.saturating_add(1);
         let at = self.list.partition_point(|known| known.first < first);
         if at == 0 && self.list.len() >= self.most {
             return self.leave(span.start, value);

@@ -104,6 +104,12 @@ impl Breaker {
         }
     }
 
+    /// Other thresholds, from the next call on. A pause that has begun lasts as long as it was to.
+    pub fn set_policy(&mut self, policy: BreakerPolicy) {
+        self.policy = policy;
+        self.retry_credit = self.retry_credit.min(policy.retries_max.saturating_mul(100));
+    }
+
     /// Whether a call may be made now. `random` spreads the next pause, should a probe be lost.
     pub fn ask(&mut self, now: Time, random: u32) -> Option<Permit> {
         let now = now.millis();

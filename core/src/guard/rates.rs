@@ -22,7 +22,7 @@ use counter::{Counter, seconds};
 pub use counter::{Quota, Unit, Why};
 pub use policy::{Limit, OnRateLimit, RateKey, RatePolicy, TokenBudget, WhenAway, WithoutMemory};
 pub(super) use who::Part;
-pub use who::{Who, WhoPolicy, api_key};
+pub use who::{Claim, Who, WhoPolicy, api_key};
 
 use super::{
     HashKey, SharedMemory, Stored,
@@ -307,7 +307,8 @@ impl Held<'_> {
         admitted: &mut Admitted,
         refused: &mut Option<Refused>,
     ) {
-        if (self.look.is_mended || self.look.want.is_some())
+        // Who is refused and comes again must not begin anew because others came meanwhile.
+        if (self.look.is_mended || self.look.want.is_some() || self.slot.is_behind())
             && self.counter.table.close(memory, &self.slot) != Stored::Done
         {
             self.look.want = None;

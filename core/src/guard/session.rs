@@ -10,12 +10,13 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
-use alloc::string::String;
+use alloc::{format, string::String};
 
-pub use policy::{SessionKey, SessionPolicy};
+pub use policy::{OnQuarantine, SessionKey, SessionPolicy};
 
 use super::{
     HashKey, SharedMemory, Table,
+    hash_key::KeyedHasher,
     rates::{Part, Who, WhoPolicy, api_key},
     record::{Fields, Writer},
     table::{Change, Id, Kept},
@@ -33,13 +34,29 @@ const WHOLE: u32 = 1 << 20;
 #[derive(Debug)]
 pub struct Sessions {
     policy: SessionPolicy,
+    key: HashKey,
     table: Table,
+}
+
+/// Whose session a request can belong to, and what of its keys the headers have: all that is known before the body.
+#[derive(Clone, Debug)]
+pub struct Client {
+    hasher: KeyedHasher,
+    /// The first of the keys that does not need the body, and where it stands among them.
+    named: Option<(usize, Session)>,
 }
 
 /// One session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
     id: Id,
+}
+
+/// What a session adds to the scores of its requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Lift {
+    floor: f32,
+    part: f32,
 }
 
 /// What is known before a request is judged.
@@ -73,8 +90,12 @@ pub enum SessionFinding {
 /// What a request came to.
 #[derive(Clone, Copy, Debug)]
 pub struct Judged<'a> {
+    /// Of all that the request says, what was said before among it.
     pub score: f32,
-    /// A number of the text that was judged, such as [`HashKey::of`].
+    /// Of what is new in it alone. Clients send a conversation again with each turn of it, and what was found in it once
+    /// is not found anew.
+    pub fresh: f32,
+    /// A number of the texts that were found, such as [`Sessions::number`].
     pub text: u128,
     /// The last text of the user, folded. Nothing of it is kept unless policy asks for it.
     pub user_text: &'a str,
@@ -97,7 +118,16 @@ struct State {
 impl Sessions {
     pub fn new(policy: SessionPolicy, key: HashKey) -> Self {
         let table = Table::new("sessions", LAYOUT, key, policy.entries, FIXED_BYTES + policy.tail_bytes);
-        Self { policy, table }
+        Self { policy, key, table }
+    }
+
+    pub const fn policy(&self) -> &SessionPolicy {
+        &self.policy
+    }
+
+    /// A number of texts that tells nobody what they say.
+    pub fn number(&self, texts: &[&[u8]]) -> u128 {
+        self.key.of(texts)
     }
 
     pub fn prepare(&self, memory: &dyn SharedMemory) {
@@ -117,23 +147,52 @@ impl Sessions {
         conversation: Option<&[u8]>,
         opening: Option<&[u8]>,
     ) -> Option<Session> {
+        self.session_of(&self.client(who, rules), conversation, opening)
+    }
+
+    /// The part of it that the headers know.
+    pub fn client(&self, who: &Who<'_>, rules: &WhoPolicy) -> Client {
         let key = api_key(who.headers);
         let ip = rules.ip(who);
-        let (kind, value) = self.policy.keys.iter().find_map(|wanted| {
+        // A client must not be able to speak for the session of another.
+        let (owner, name) = key.map_or_else(|| ip.bytes(), |key| (&[7][..], key));
+        let mut hasher = self.key.hasher();
+        [rules.tenant(who).unwrap_or_default(), owner, name].iter().for_each(|part| hasher.part(part));
+        let named = self.policy.keys.iter().enumerate().find_map(|(place, wanted)| {
             let (kind, value) = match wanted {
-                SessionKey::Header(name) => (1_u8, who.headers.value(name)),
-                SessionKey::Conversation => (2, conversation),
-                SessionKey::Prefix => (3, opening),
+                SessionKey::Header(name) => (1, who.headers.value(name)),
+                SessionKey::Conversation | SessionKey::Prefix => return None,
                 SessionKey::User => (4, rules.user(who)),
                 SessionKey::ApiKey => (5, key),
                 SessionKey::Ip => (6, (ip != Part::Nobody).then(|| ip.bytes().1)),
             };
-            Some((kind, value.filter(|value| !value.is_empty())?))
-        })?;
-        // A client must not be able to speak for the session of another.
-        let (owner, name) = key.map_or_else(|| ip.bytes(), |key| (&[7][..], key));
-        let tenant = rules.tenant(who).unwrap_or_default();
-        Some(Session { id: self.table.id(&[tenant, owner, name, &[kind], value]) })
+            Some((place, self.session(&hasher, kind, value?)?))
+        });
+        Client { hasher, named }
+    }
+
+    /// With what the body knows: an id of the conversation, and how it begins.
+    pub fn session_of(
+        &self,
+        client: &Client,
+        conversation: Option<&[u8]>,
+        opening: Option<&[u8]>,
+    ) -> Option<Session> {
+        let (place, by_headers) =
+            client.named.map_or((usize::MAX, None), |(place, named)| (place, Some(named)));
+        let by_body = self.policy.keys.iter().take(place).find_map(|wanted| match wanted {
+            SessionKey::Conversation => self.session(&client.hasher, 2, conversation?),
+            SessionKey::Prefix => self.session(&client.hasher, 3, opening?),
+            _ => None,
+        });
+        by_body.or(by_headers)
+    }
+
+    fn session(&self, client: &KeyedHasher, kind: u8, value: &[u8]) -> Option<Session> {
+        let mut hasher = client.clone();
+        hasher.part(&[kind]);
+        hasher.part(value);
+        (!value.is_empty()).then(|| Session { id: self.table.id_of(hasher.finish()) })
     }
 
     pub fn outlook(&self, memory: &dyn SharedMemory, session: Session, now: Time) -> Outlook {
@@ -155,12 +214,14 @@ impl Sessions {
         outlook
     }
 
+    /// What a session with this risk adds to scores.
+    pub fn lift(&self, outlook: &Outlook) -> Lift {
+        Lift { floor: self.policy.floor, part: outlook.risk * self.policy.weight }
+    }
+
     /// What a score means in a session with this risk. A harmless text stays harmless.
     pub fn joined(&self, outlook: &Outlook, score: f32) -> f32 {
-        match score >= self.policy.floor {
-            true => score + (1.0 - score) * outlook.risk * self.policy.weight,
-            false => score,
-        }
+        self.lift(outlook).joined(score)
     }
 
     pub fn note(&self, memory: &dyn SharedMemory, session: Session, judged: &Judged<'_>, now: Time) -> Noted {
@@ -199,17 +260,20 @@ impl Sessions {
     }
 
     fn add(&self, state: &mut State, judged: &Judged<'_>) -> Option<SessionFinding> {
-        let score = if judged.score.is_finite() { judged.score.clamp(0.0, 1.0) } else { 0.0 };
+        let text = (judged.text as u32).max(1);
+        let is_another = !state.recent.contains(&text);
+        let score = if is_another { judged.score } else { judged.fresh };
+        let score = if score.is_finite() { score.clamp(0.0, 1.0) } else { 0.0 };
         if score < self.policy.floor {
             return None;
         }
-        let text = (judged.text as u32).max(1);
-        let is_another = !state.recent.contains(&text);
-        if is_another && score >= self.policy.probe_from {
-            state.probes = state.probes.saturating_add(WHOLE);
+        if is_another {
             state.recent.rotate_right(1);
             if let Some(newest) = state.recent.first_mut() {
                 *newest = text;
+            }
+            if score >= self.policy.probe_from {
+                state.probes = state.probes.saturating_add(WHOLE);
             }
         }
         // Time has taken a little of each but the last.
@@ -246,6 +310,22 @@ impl Sessions {
         let until_ms = state.quarantined_ms + u64::from(self.policy.quarantine_s) * 1_000;
         (state.quarantined_ms > 0 && until_ms > now.millis())
             .then(|| Time(until_ms.saturating_mul(1_000_000)))
+    }
+}
+
+impl Session {
+    /// What it is called in events: a part of its number, which leads back to nothing.
+    pub fn name(self) -> String {
+        format!("{:012x}", self.id.tag() >> 16)
+    }
+}
+
+impl Lift {
+    pub fn joined(self, score: f32) -> f32 {
+        match score >= self.floor {
+            true => score + (1.0 - score) * self.part,
+            false => score,
+        }
     }
 }
 

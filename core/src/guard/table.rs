@@ -20,6 +20,9 @@ pub const WAYS: usize = 8;
 /// How often a change is tried when others are faster. Each of them has got its own change done meanwhile.
 pub const TRIES_MAX: u32 = 16;
 
+/// From this place on an entry is behind. Two that are looked at in turn never are.
+const BEHIND: usize = 2;
+
 const TAG_BYTES: usize = 8;
 const HEAD_BYTES: usize = 4;
 
@@ -44,12 +47,19 @@ pub struct Id {
     tag: u64,
 }
 
+impl Id {
+    pub const fn tag(self) -> u64 {
+        self.tag
+    }
+}
+
 /// The set of an entry as it was loaded, with this entry at its front. A new entry is all zeros.
 #[derive(Debug)]
 pub struct Slot {
     set: u32,
     version: Option<u32>,
     is_new: bool,
+    is_behind: bool,
     bytes: Vec<u8>,
 }
 
@@ -132,8 +142,9 @@ impl Table {
             bytes.clear();
             bytes.extend_from_slice(&self.head);
         }
-        let is_new = !self.bring_to_front(&mut bytes, id.tag);
-        Slot { set: id.set, version, is_new, bytes }
+        let was_at = self.bring_to_front(&mut bytes, id.tag);
+        let is_behind = was_at.is_some_and(|at| at >= BEHIND);
+        Slot { set: id.set, version, is_new: was_at.is_none(), is_behind, bytes }
     }
 
     /// Stores a slot with what was made of its entry.
@@ -169,8 +180,8 @@ impl Table {
         TAG_BYTES + self.entry_bytes
     }
 
-    /// Answers whether the entry was there. Otherwise it is made, and the last one gives way if there is no room.
-    fn bring_to_front(&self, bytes: &mut Vec<u8>, tag: u64) -> bool {
+    /// Answers where the entry was. If it was not there it is made, and the last one gives way if there is no room.
+    fn bring_to_front(&self, bytes: &mut Vec<u8>, tag: u64) -> Option<usize> {
         let stride = self.stride();
         let tag = tag.to_le_bytes();
         let entries = bytes.get(HEAD_BYTES..).unwrap_or_default().chunks_exact(stride);
@@ -185,13 +196,18 @@ impl Table {
         if let Some(moved) = bytes.get_mut(HEAD_BYTES..HEAD_BYTES + (at + 1) * stride) {
             moved.rotate_right(stride);
         }
-        found.is_some()
+        found
     }
 }
 
 impl Slot {
     pub const fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// Others of its set were changed since, so it is worth storing to be kept, even if nothing of it has changed.
+    pub const fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     pub fn entry_mut(&mut self) -> &mut [u8] {

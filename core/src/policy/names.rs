@@ -5,8 +5,11 @@ use alloc::{format, string::String};
 use sentinel_model::Family;
 
 /// Detectors whose rules belong to several families, and what tells their rules apart.
-pub const DETECTORS: [(&str, IsOf); 2] =
-    [("model", |rule| rule.ends_with("/model")), ("custom", |rule| rule.starts_with("custom/"))];
+pub const DETECTORS: [(&str, IsOf); 3] = [
+    ("model", |rule| rule.ends_with("/model")),
+    ("custom", |rule| rule.starts_with("custom/")),
+    ("session", |rule| rule.starts_with("session/")),
+];
 
 type IsOf = fn(&str) -> bool;
 

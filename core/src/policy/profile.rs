@@ -10,7 +10,7 @@ use sentinel_model::{Channel, Family};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    OpinionPolicy,
+    DetectorName, Detectors, OpinionPolicy,
     error::Complaints,
     gaps::{GapAction, GapPolicy, builtin_gap_action},
     names,
@@ -33,6 +33,8 @@ pub struct Profile {
     pub thresholds: Thresholds,
     /// What is otherwise on a channel.
     pub channels: BTreeMap<Channel, ChannelPolicy>,
+    /// What is otherwise of one detector.
+    pub detectors: Detectors,
     /// By rule id (`pii/card`), detector (`model`) or family (`pii`): what a finding leads to. The first of the three
     /// that is listed decides.
     pub rules: BTreeMap<String, RuleAction>,
@@ -114,6 +116,7 @@ impl Default for Profile {
             level: 1,
             thresholds: Thresholds { tag: 0.4, block: 0.8 },
             channels: BTreeMap::new(),
+            detectors: Detectors::default(),
             rules: [Family::Pii, Family::Secret].map(|f| (f.name().to_string(), RuleAction::Mask)).into(),
             masks: BTreeMap::new(),
             on_gap: GapPolicy::default(),
@@ -134,11 +137,12 @@ impl Profile {
     ) {
         check_level(self.level, complaints);
         self.opinion.check(&mut complaints.at("opinion"));
-        self.thresholds.check("thresholds", complaints);
+        check_thresholds(self.thresholds, "thresholds", complaints);
+        self.detectors.check(self.thresholds, &mut complaints.at("detectors"));
         check_names("rules", &self.rules, rules, complaints);
         for (channel, policy) in &self.channels {
             let mut complaints = complaints.at(&format!("channels.{}", channel.name()));
-            self.thresholds(*channel).check("", &mut complaints);
+            check_thresholds(self.thresholds(*channel), "", &mut complaints);
             policy.level.into_iter().for_each(|level| check_level(level, &mut complaints));
             check_names("rules", &policy.rules, rules, &mut complaints);
         }
@@ -172,29 +176,47 @@ impl Profile {
         self.channels.get(&channel).and_then(|own| own.level).unwrap_or(self.level)
     }
 
-    /// No channel uses a rule above this level.
+    /// No channel and no detector uses a rule above this level.
     pub fn level_max(&self) -> u8 {
-        self.channels.values().filter_map(|own| own.level).fold(self.level, u8::max)
+        let channels = self.channels.values().filter_map(|own| own.level);
+        channels.chain(self.detectors.levels()).fold(self.level, u8::max)
     }
 
-    /// What a finding leads to where its channel does not say otherwise.
+    /// What a finding leads to where its channel does not say otherwise. A family by itself has no id.
     pub fn rule_action(&self, id: &str, family: Family) -> RuleAction {
-        named(&self.rules, id, family).copied().unwrap_or(match family {
+        self.held(id, family, self.general_action(id, family))
+    }
+
+    /// What a finding on a channel leads to.
+    pub fn action_on(&self, channel: Channel, id: &str, family: Family) -> RuleAction {
+        let own = self.channels.get(&channel).and_then(|own| named(&own.rules, id, family));
+        let action = own.copied().unwrap_or_else(|| self.general_action(id, family));
+        self.held(id, family, action)
+    }
+
+    fn general_action(&self, id: &str, family: Family) -> RuleAction {
+        let of_detector =
+            || self.detectors.get(DetectorName::of(id, family)).action.filter(|_| !id.is_empty());
+        let of_family = || self.rules.get(family.name()).copied();
+        let listed = named_itself(&self.rules, id).copied();
+        listed.or_else(of_detector).or_else(of_family).unwrap_or(match family {
             Family::Pii | Family::Secret => RuleAction::Mask,
             Family::Harmful => RuleAction::Off,
             _ => RuleAction::Score,
         })
     }
 
-    /// What a finding on a channel leads to.
-    pub fn action_on(&self, channel: Channel, id: &str, family: Family) -> RuleAction {
-        let own = self.channels.get(&channel).and_then(|own| named(&own.rules, id, family));
-        own.copied().unwrap_or_else(|| self.rule_action(id, family))
+    /// What the detector that finds it allows.
+    fn held(&self, id: &str, family: Family, action: RuleAction) -> RuleAction {
+        if id.is_empty() { action } else { self.detectors.get(DetectorName::of(id, family)).decide(action) }
     }
 
     /// Whether findings of a rule on a channel count for anything, or are at least recorded.
     pub(crate) fn uses(&self, channel: Channel, id: &str, family: Family, level: u8) -> bool {
-        level <= self.level(channel) && self.action_on(channel, id, family) != RuleAction::Off
+        let of_channel = self.channels.get(&channel).and_then(|own| own.level);
+        let of_detector = || self.detectors.get(DetectorName::of(id, family)).level;
+        level <= of_channel.or_else(of_detector).unwrap_or(self.level)
+            && self.action_on(channel, id, family) != RuleAction::Off
     }
 
     /// Whether they do on any channel.
@@ -211,7 +233,8 @@ impl Profile {
             Direction::Request => &self.on_gap.request,
             Direction::Response => &self.on_gap.response,
         };
-        chosen.get(&reason).copied().unwrap_or_else(|| match (reason, self.limits.on_limit) {
+        let chosen = chosen.get(&reason).copied().or_else(|| self.detectors.on_gap(reason));
+        chosen.unwrap_or_else(|| match (reason, self.limits.on_limit) {
             (GapReason::Length, OnLimit::Reject) => GapAction::Block,
             _ => builtin_gap_action(direction, reason),
         })
@@ -223,7 +246,9 @@ impl Profile {
         let channel = |channel: Channel| {
             let Thresholds { tag, block } = self.thresholds(channel);
             let rules = self.channels.get(&channel).map(|own| own.rules.clone()).unwrap_or_default();
-            let level = Some(self.level(channel));
+            let own = self.channels.get(&channel).and_then(|own| own.level);
+            // It would go before those of detectors.
+            let level = own.or_else(|| self.detectors.levels().next().is_none().then_some(self.level));
             (channel, ChannelPolicy { tag: Some(tag), block: Some(block), level, rules })
         };
         let rules = Family::ALL.map(|family| (family.name().to_string(), self.rule_action("", family)));
@@ -231,6 +256,9 @@ impl Profile {
         let masks = masked.map(|family| (family.name().to_string(), self.mask_style("", family)));
         let mut explained = self.clone();
         explained.channels = Channel::ALL.map(channel).into();
+        for own in explained.detectors.all_mut() {
+            own.level = Some(own.level.unwrap_or(self.level));
+        }
         explained.rules = rules.into_iter().chain(self.rules.clone()).collect();
         explained.masks = masks.into_iter().chain(self.masks.clone()).collect();
         explained.on_gap.request = all(Direction::Request).into_iter().collect();
@@ -241,11 +269,14 @@ impl Profile {
 
 /// By its id, the detector or its family, in this order.
 fn named<'a, T>(table: &'a BTreeMap<String, T>, id: &str, family: Family) -> Option<&'a T> {
-    let by_detector = || names::detector(id).and_then(|detector| table.get(detector));
-    table.get(id).or_else(by_detector).or_else(|| table.get(family.name()))
+    named_itself(table, id).or_else(|| table.get(family.name()))
 }
 
-fn check_level(level: u8, complaints: &mut Complaints<'_>) {
+fn named_itself<'a, T>(table: &'a BTreeMap<String, T>, id: &str) -> Option<&'a T> {
+    table.get(id).or_else(|| names::detector(id).and_then(|detector| table.get(detector)))
+}
+
+pub(super) fn check_level(level: u8, complaints: &mut Complaints<'_>) {
     if !(1..=4).contains(&level) {
         complaints.add("level", format!("is {level}, expected 1 to 4"));
     }
@@ -264,15 +295,16 @@ fn check_names<'a, T>(
     }
 }
 
-impl Thresholds {
-    fn check(&self, field: &str, complaints: &mut Complaints<'_>) {
-        if !(self.tag > 0.0 && self.tag <= self.block && self.block.is_finite()) {
-            let reason = format!(
-                "tag is {} and block is {}, expected 0 < tag <= block; a threshold above 1 switches it off",
-                self.tag, self.block
-            );
-            complaints.add(field, reason);
-        }
+pub(super) fn check_thresholds(
+    Thresholds { tag, block }: Thresholds,
+    field: &str,
+    complaints: &mut Complaints<'_>,
+) {
+    if !(tag > 0.0 && tag <= block && block.is_finite()) {
+        let reason = format!(
+            "tag is {tag} and block is {block}, expected 0 < tag <= block; a threshold above 1 switches it off"
+        );
+        complaints.add(field, reason);
     }
 }
 

@@ -90,6 +90,14 @@ pub struct ModelPolicy {
     pub windows: u32,
 }
 
+/// Whether texts of requests that were judged clean are judged again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct KnownTextsPolicy {
+    pub enabled: bool,
+}
+
 /// Where definitions of tools are held against those that were seen before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -127,6 +135,12 @@ impl Default for Limits {
 impl Default for ModelPolicy {
     fn default() -> Self {
         Self { enabled: true, windows: WINDOWS_DEFAULT }
+    }
+}
+
+impl Default for KnownTextsPolicy {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 

@@ -245,9 +245,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether the text is exactly one JSON value.
 /// The value of a member of the outermost object, as it stands in the text. The first one, where there are several.
 pub(crate) fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    any_member(text, &[name])
+}
+
+/// The same for a member that may have several names.
+pub(crate) fn any_member<'a>(text: &'a str, names: &[&str]) -> Option<&'a str> {
     let mut reader = Reader::new(text);
     if reader.token() != Ok(Some(Token::ObjectStart)) {
         return None;
@@ -260,7 +264,7 @@ pub(crate) fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
                 break;
             }
         }
-        if text.get(key.range()) == Some(name) {
+        if text.get(key.range()).is_some_and(|key| names.contains(&key)) {
             return text.get(start..reader.at).map(str::trim);
         }
     }
@@ -272,6 +276,7 @@ pub(crate) fn string_member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     member(text, name)?.strip_prefix('"')?.strip_suffix('"')
 }
 
+/// Whether the text is exactly one JSON value.
 #[cfg(test)]
 pub(crate) fn accepts(text: &str) -> bool {
     let mut reader = Reader::new(text);

@@ -10,6 +10,8 @@ use crate::wire::{Headers, header, push};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callout {
     pub token: u32,
+    /// The root context that gets the answer.
+    pub root_id: u32,
     pub cluster: String,
     pub headers: Headers,
     pub body: Vec<u8>,
@@ -78,6 +80,11 @@ impl Callouts {
     pub(crate) fn dispatch(&mut self, callout: Callout) {
         self.dispatched.push(callout.clone());
         self.pending.insert(callout.token, callout);
+    }
+
+    /// A root context that goes takes its calls along.
+    pub(crate) fn forget_root(&mut self, root_id: u32) {
+        self.pending.retain(|_, callout| callout.root_id != root_id);
     }
 
     pub(crate) fn forget_pending(&mut self) {

@@ -143,7 +143,8 @@ impl Exchange<'_> {
     /// One tick, or the time until a callout runs out; false where nothing will ever happen.
     fn let_time_pass(&mut self) -> Result<bool> {
         let state = self.vm.state_mut();
-        let period_ns = u64::from(state.tick_period_ms) * 1_000_000;
+        let period_ns =
+            u64::from(state.tick_periods_ms.get(&state.root_id).copied().unwrap_or(0)) * 1_000_000;
         let deadline_ns = state.callouts.next_deadline_ns();
         if period_ns > 0 {
             state.clock_ns += period_ns;

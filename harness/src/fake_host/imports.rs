@@ -119,7 +119,9 @@ fn get_current_time_nanoseconds(guest: &mut Guest<'_>, out: u32) -> Answer {
 }
 
 fn set_tick_period_milliseconds(guest: &mut Guest<'_>, period_ms: u32) -> Answer {
-    guest.data_mut().tick_period_ms = period_ms;
+    let state = guest.data_mut();
+    let root_id = state.effective_root();
+    state.tick_periods_ms.insert(root_id, period_ms);
     Ok(())
 }
 
@@ -454,6 +456,7 @@ fn http_call(
 ) -> Answer {
     let mut callout = Callout {
         token: 0,
+        root_id: guest.data().effective_root(),
         cluster: abi::read_text(guest, cluster, cluster_size)?,
         headers: abi::read_pairs(guest, headers, headers_size)?,
         body: abi::read(guest, body, body_size)?,
@@ -474,7 +477,8 @@ fn http_call(
 
 fn set_effective_context(guest: &mut Guest<'_>, id: u32) -> Answer {
     let state = guest.data_mut();
-    let known = id == state.root_id || state.stream.as_ref().is_some_and(|stream| stream.id == id);
+    let known = state.tick_periods_ms.contains_key(&id)
+        || state.stream.as_ref().is_some_and(|stream| stream.id == id);
     if !known {
         return Err(Status::BadArgument.into());
     }

@@ -43,7 +43,8 @@ pub(crate) struct HostState {
     pub(crate) allocate: Option<TypedFunc<u32, u32>>,
     pub(crate) root_id: u32,
     pub(crate) effective: u32,
-    pub(crate) tick_period_ms: u32,
+    /// Of each root context that is there.
+    pub(crate) tick_periods_ms: BTreeMap<u32, u32>,
     // Of the current callback.
     pub(crate) stream: Option<Stream>,
     pub(crate) configuration: Option<Vec<u8>>,
@@ -85,6 +86,14 @@ impl HostState {
         self.stream.as_mut().filter(|stream| stream.id == self.effective)
     }
 
+    /// The root context that a call of the filter belongs to: streams are of the current one.
+    pub(crate) fn effective_root(&self) -> u32 {
+        match self.tick_periods_ms.contains_key(&self.effective) {
+            true => self.effective,
+            false => self.root_id,
+        }
+    }
+
     /// A new VM starts with empty memory; what is shared stays.
     pub(crate) fn forget_vm(&mut self) {
         self.memory = None;
@@ -92,7 +101,7 @@ impl HostState {
         self.stream = None;
         self.configuration = None;
         self.call_answer = None;
-        self.tick_period_ms = 0;
+        self.tick_periods_ms.clear();
         self.metrics.forget_ids();
         self.callouts.forget_pending();
         self.queues.registered.clear();

@@ -63,16 +63,16 @@ impl Vm {
         self.call(name, &arguments)
     }
 
-    /// Runs the callback for an answered callout. Calls belong to the root context, as in Envoy.
+    /// Runs the callback for an answered callout. Calls belong to a root context, as in Envoy.
     pub(crate) fn answer_callout(&mut self, token: u32, reply: CalloutReply) -> Result<()> {
-        if self.state_mut().callouts.pending.remove(&token).is_none() {
+        let Some(callout) = self.state_mut().callouts.pending.remove(&token) else {
             bail!("no callout with token {token} waits for an answer");
-        }
+        };
         let answer = reply.into_answer();
         let (n_headers, size) = (as_u32(answer.headers.len()), as_u32(answer.body.len()));
-        let root_id = self.state().root_id;
         self.state_mut().call_answer = Some(answer);
-        let called = self.callback("proxy_on_http_call_response", root_id, &[token, n_headers, size, 0]);
+        let called =
+            self.callback("proxy_on_http_call_response", callout.root_id, &[token, n_headers, size, 0]);
         self.state_mut().call_answer = None;
         called.map(drop)
     }

@@ -1,19 +1,23 @@
 //! How fast bodies are read and judged. The probe measures from inside, so the same code tells about a native build and
-//! about V8; `cargo xtask bench extract` and `cargo xtask bench judge` build, run and print it.
+//! about V8; `cargo xtask bench` with `extract`, `judge`, `model` or `guards` builds, runs and prints it.
 
 pub mod extract;
+pub mod guards;
 pub mod judge;
 pub mod matchers;
 pub mod model;
 pub mod scores;
 
+use sentinel_core::guard::SharedMemory;
 use serde::Serialize;
 pub use serde::de::DeserializeOwned;
 
-/// What is measured, by name: `extract`, `model`, `judge`, `judge:` with part of the name of a body, or `scores:` with texts.
-pub fn measure(what: &str) -> String {
+/// What is measured, by name: `extract`, `model`, `guards`, `judge`, `judge:` with part of the name of a body, or `scores:` with
+/// texts. `memory` is what the host lends.
+pub fn measure<M: SharedMemory + Clone + 'static>(what: &str, memory: &M) -> String {
     match what.split_once(':').unwrap_or((what, "")) {
         ("model", _) => to_line(&model::measure()),
+        ("guards", _) => to_line(&guards::measure(memory)),
         ("scores", texts) => to_line(&scores::measure(texts)),
         ("judge", only) => to_line(&judge::measure(only)),
         _ => to_line(&extract::measure()),

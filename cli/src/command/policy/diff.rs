@@ -107,6 +107,7 @@ fn changes(before: &Engine, after: &Engine) -> Result<Vec<Change>, Fault> {
     changes.extend(exemptions(&a.exemptions, &b.exemptions));
     changes.extend(canaries(a, b));
     changes.extend(patterns(a, b)?);
+    changes.extend(compare("rates", &effective::flat(&a.rates)?, &effective::flat(&b.rates)?));
     changes.extend(compare("emit", &effective::flat(&a.emit)?, &effective::flat(&b.emit)?));
     Ok(changes)
 }
@@ -127,18 +128,16 @@ fn presence(group: String, what: &str, was: bool) -> Change {
     Change { group, field: what.into(), before, after, effect: Effect::Different }
 }
 
-/// A channel that only follows its profile does not say it again.
+/// A channel or a detector that only follows its profile does not say it again.
 fn drop_echoes(changes: &mut Vec<Change>) {
     let of_profile: BTreeMap<String, (Value, Value)> = changes
         .iter()
-        .filter(|change| !change.field.starts_with("channels."))
+        .filter(|change| !change.field.starts_with("channels.") && !change.field.starts_with("detectors."))
         .map(|change| (change.field.clone(), (change.before.clone(), change.after.clone())))
         .collect();
     changes.retain(|change| {
-        let Some((_, own)) = change.field.strip_prefix("channels.").and_then(|rest| rest.split_once('.'))
-        else {
-            return true;
-        };
+        let parts = ["channels.", "detectors."].iter().find_map(|part| change.field.strip_prefix(part));
+        let Some((_, own)) = parts.and_then(|rest| rest.split_once('.')) else { return true };
         let general = if own == "tag" || own == "block" { format!("thresholds.{own}") } else { own.into() };
         of_profile.get(&general) != Some(&(change.before.clone(), change.after.clone()))
     });

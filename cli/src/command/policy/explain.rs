@@ -253,8 +253,9 @@ impl Explanation<'_> {
         }
         let parts: Vec<&str> = field.split('.').collect();
         let from = match parts.as_slice() {
-            ["channels", _, "level"] => "level".into(),
+            ["channels" | "detectors", _, "level"] => "level".into(),
             ["channels", _, what @ ("tag" | "block")] => format!("thresholds.{what}"),
+            ["on_gap", _, "second_look" | "opinion"] => "detectors.model.on_gap".into(),
             ["on_gap", _, "length"] => "limits.on_limit".into(),
             ["on_gap", _, "detector_error"] => return self.origin_of_whole("fail"),
             _ => return own,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sentinel_core::{
     Time,
-    policy::{DEFAULT_PROFILE, Policy, Route, RouteMatch, Thresholds, UnknownTenant},
+    policy::{DEFAULT_PROFILE, DetectorName, Policy, Route, RouteMatch, Thresholds, UnknownTenant},
 };
 
 use crate::document::{Loaded, Problem};
@@ -114,8 +114,12 @@ fn thresholds(policy: &Policy) -> Found {
         let own = profile.channels.iter().filter(|(_, own)| own.tag.is_some() || own.block.is_some());
         let channels =
             own.map(|(channel, _)| (format!("channels.{}", channel.name()), profile.thresholds(*channel)));
+        let detectors = DetectorName::ALL.into_iter().filter_map(|name| {
+            let own = profile.detectors.get(name).thresholds(profile.thresholds)?;
+            Some((format!("detectors.{}", name.name()), own))
+        });
         let general = std::iter::once(("thresholds".to_owned(), profile.thresholds));
-        for (field, Thresholds { tag, block }) in general.chain(channels) {
+        for (field, Thresholds { tag, block }) in general.chain(channels).chain(detectors) {
             for (what, value) in [("tag", tag), ("block", block)] {
                 if value > 1.0 {
                     let reason =

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::PolicyError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerPolicy {
     /// Failures in a row that open it.

@@ -10,6 +10,8 @@ use crate::{http::Headers, policy::PolicyError};
 
 /// Proxies in front of this one. More would only let clients choose their own address.
 const TRUSTED_HOPS_MAX: u8 = 8;
+const CLAIM_BYTES_MAX: usize = 256;
+const CLAIM_DEPTH_MAX: usize = 8;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -22,6 +24,20 @@ pub struct WhoPolicy {
     /// says who it is; a client can write any other.
     pub user_header: Option<String>,
     pub tenant_header: Option<String>,
+    /// What names the user in a token that the proxy has verified. Instead of the header.
+    pub user_claim: Option<Claim>,
+    pub tenant_claim: Option<Claim>,
+}
+
+/// A claim in the payload of a token, which Envoy's `jwt_authn` filter has verified and written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// `payload_in_metadata` of the provider.
+    pub payload: String,
+    /// The names that lead to the claim: `[sub]`, or `[org, id]` for one inside of another.
+    pub path: Vec<String>,
 }
 
 /// What a host knows about the sender of a request.
@@ -68,6 +84,18 @@ impl WhoPolicy {
                 return Err(error(&format!("who.{field}"), reason));
             }
         }
+        for (field, claim, header, is_header) in [
+            ("user_claim", &self.user_claim, "user_header", self.user_header.is_some()),
+            ("tenant_claim", &self.tenant_claim, "tenant_header", self.tenant_header.is_some()),
+        ] {
+            let Some(claim) = claim else { continue };
+            claim.check().map_err(|(at, reason)| error(&format!("who.{field}.{at}"), reason))?;
+            if is_header {
+                // Whoever has no valid token would be whoever the header says.
+                let reason = format!("stands beside {header}, and only one of them can say who it is");
+                return Err(error(&format!("who.{field}"), reason));
+            }
+        }
         Ok(())
     }
 
@@ -107,6 +135,32 @@ impl WhoPolicy {
         let lists = who.headers.values("x-forwarded-for").collect::<Vec<_>>();
         let mut hops = lists.iter().rev().flat_map(|list| list.rsplit(|b| *b == b','));
         hops.nth(hop).and_then(|hop| address(core::str::from_utf8(hop).ok()?)).or(peer)
+    }
+}
+
+impl Claim {
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let is_name = |name: &String| (1..=CLAIM_BYTES_MAX).contains(&name.len()) && !name.contains('\0');
+        if !is_name(&self.payload) {
+            return Err((
+                "payload",
+                format!("expected the name that payload_in_metadata has, of 1 to {CLAIM_BYTES_MAX} bytes"),
+            ));
+        }
+        if !(1..=CLAIM_DEPTH_MAX).contains(&self.path.len()) || !self.path.iter().all(is_name) {
+            let reason = format!(
+                "expected 1 to {CLAIM_DEPTH_MAX} names of claims, of 1 to {CLAIM_BYTES_MAX} bytes each"
+            );
+            return Err(("path", reason));
+        }
+        Ok(())
+    }
+
+    /// Where Envoy keeps it, as a path of properties.
+    pub fn property(&self) -> Vec<&str> {
+        const PAYLOADS: [&str; 3] = ["metadata", "filter_metadata", "envoy.filters.http.jwt_authn"];
+        let names = core::iter::once(&self.payload).chain(&self.path).map(String::as_str);
+        PAYLOADS.into_iter().chain(names).collect()
     }
 }
 
@@ -185,6 +239,24 @@ mod tests {
             with(&[(name, value)], "", |who| assert_eq!(api_key(who.headers), Some(&b"sk-1"[..])));
         }
         with(&[], "", |who| assert_eq!(api_key(who.headers), None));
+    }
+
+    #[test]
+    fn a_claim_is_named_by_where_it_stands_and_nothing_stands_beside_it() {
+        let claim = |path: &[&str]| {
+            Some(Claim { payload: "jwt".into(), path: path.iter().map(|name| (*name).into()).collect() })
+        };
+        let policy = WhoPolicy { user_claim: claim(&["org", "id"]), ..WhoPolicy::default() };
+        assert_eq!(policy.check(), Ok(()));
+        let path = ["metadata", "filter_metadata", "envoy.filters.http.jwt_authn", "jwt", "org", "id"];
+        assert_eq!(policy.user_claim.as_ref().map(Claim::property), Some(path.to_vec()));
+        let field = |policy: WhoPolicy| policy.check().err().map(|error| error.field);
+        let both = WhoPolicy { user_header: Some("x-user".into()), ..policy };
+        assert_eq!(field(both).as_deref(), Some("who.user_claim"));
+        for path in [&[][..], &[""], &["a\0b"], &["a"; 9]] {
+            let policy = WhoPolicy { tenant_claim: claim(path), ..WhoPolicy::default() };
+            assert_eq!(field(policy).as_deref(), Some("who.tenant_claim.path"), "{path:?}");
+        }
     }
 
     #[test]

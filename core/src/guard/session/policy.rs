@@ -11,6 +11,7 @@ pub(super) const TAIL_BYTES_MAX: u16 = 512;
 
 /// Off as long as no key is given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SessionPolicy {
     /// What makes requests one session; the first that a request has.
@@ -26,6 +27,7 @@ pub struct SessionPolicy {
     /// Risk from which on a session is in quarantine.
     pub quarantine: f32,
     pub quarantine_s: u32,
+    pub on_quarantine: OnQuarantine,
     /// Different texts with a score between here and a block, or that were blocked: somebody looks for a way through.
     pub probe_from: f32,
     /// So many of them are a finding, and from then on all of a score is added.
@@ -37,8 +39,22 @@ pub struct SessionPolicy {
     pub entries: u32,
 }
 
+/// What becomes of the requests of a session in quarantine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OnQuarantine {
+    /// 403, in the shape of the client's provider, without a look at them.
+    #[default]
+    Reject,
+    /// They are judged as ever, and what goes on does so with a tag.
+    Tag,
+}
+
 /// Ids of a session count for one client only: its API key, or else its address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "String"))]
 #[serde(try_from = "String", into = "String")]
 pub enum SessionKey {
     Header(String),
@@ -61,6 +77,7 @@ impl Default for SessionPolicy {
             tag: 0.6,
             quarantine: 0.9,
             quarantine_s: 600,
+            on_quarantine: OnQuarantine::default(),
             probe_from: 0.6,
             probes: 4,
             tail_bytes: 0,

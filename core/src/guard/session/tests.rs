@@ -30,7 +30,12 @@ impl Bench {
     }
 
     fn note(&self, score: f32, text: &str, ms: u64) -> Noted {
-        let judged = Judged { score, text: HashKey::new([0; 16]).of(&[text.as_bytes()]), user_text: text };
+        let judged = Judged {
+            score,
+            fresh: score,
+            text: HashKey::new([0; 16]).of(&[text.as_bytes()]),
+            user_text: text,
+        };
         self.sessions.note(&self.memory, self.session(), &judged, at(ms))
     }
 

@@ -40,17 +40,21 @@ fn strictness(field: &str, value: &Value) -> Option<f64> {
     match parts.as_slice() {
         ["mode"] => among(&["monitor", "enforce"]),
         ["level"] | ["channels", _, "level"] => value.as_f64(),
-        ["thresholds", _] | ["channels", _, "tag" | "block"] => fewer_is_stricter(),
+        ["detectors", _, "level"] => value.as_f64(),
+        ["thresholds", _] | ["channels" | "detectors", _, "tag" | "block"] => fewer_is_stricter(),
         // What a score leads to depends on the thresholds.
-        ["rules", _] | ["channels", _, "rules", _] => among(&["off", "monitor", "tag", "mask", "block"]),
+        ["rules", _] | ["channels", _, "rules", _] | ["detectors", _, "action"] => {
+            among(&["off", "monitor", "tag", "mask", "block"])
+        }
         ["masks", _] => match value.get("keep_last") {
             Some(kept) => kept.as_f64().map(|kept| -kept),
             None => Some(0.0),
         },
-        ["on_gap", _, _] => among(&["allow", "tag", "block"]),
+        ["on_gap", _, _] | ["detectors", _, "on_gap"] => among(&["allow", "tag", "block"]),
         ["limits", "on_limit"] => among(&["scan_and_mark", "reject"]),
         ["limits", "prompt_chars" | "response_chars"] => fewer_is_stricter(),
-        ["guard"] | ["response", "guard"] | ["model", "enabled"] => is_on(),
+        ["guard"] | ["response", "guard"] | ["model", "enabled"] | ["detectors", _, "enabled"] => is_on(),
+        ["detectors", _, "shadow"] => value.as_bool().map(|shadow| f64::from(u8::from(!shadow))),
         ["response", "restore"] => among(&["everywhere", "text", "off"]),
         ["tools", "drift"] => among(&["off", "responses", "everywhere"]),
         ["model", "windows"] => value.as_f64(),
@@ -76,6 +80,9 @@ mod tests {
             ("masks.pii", json!("placeholder"), json!({ "keep_last": 2 }), Effect::Laxer),
             ("masks.pii", json!({ "keep_last": 4 }), json!({ "keep_last": 2 }), Effect::Stricter),
             ("on_gap.request.size", json!("block"), json!("tag"), Effect::Laxer),
+            ("detectors.model.shadow", json!(true), json!(false), Effect::Stricter),
+            ("detectors.model.block", json!(0.5), json!(0.9), Effect::Laxer),
+            ("detectors.pii.action", json!("mask"), json!("block"), Effect::Stricter),
             ("guard", json!(true), json!(false), Effect::Laxer),
             ("limits.body_bytes", json!(1024), json!(2048), Effect::Different),
             ("match.path", json!("/a"), json!("/b"), Effect::Different),

@@ -1,0 +1,131 @@
+//! One circuit breaker for each kind of call to the collector: a kind that gets no answers is left alone, the others go on.
+//! They belong to the VM and outlive its configurations.
+
+use sentinel_core::{
+    Time,
+    guard::{
+        Breaker, BreakerPolicy,
+        breaker::{Counts, Permit, State},
+    },
+};
+
+use crate::{
+    metrics::{BreakerNews, Metrics},
+    vm,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Events,
+    Bundles,
+    Opinions,
+    Leases,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Events, Self::Bundles, Self::Opinions, Self::Leases];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Bundles => "bundles",
+            Self::Opinions => "opinions",
+            Self::Leases => "leases",
+        }
+    }
+
+    /// After an outage, limits are shared again soon: a question costs little.
+    fn policy(self, policy: BreakerPolicy) -> BreakerPolicy {
+        const LEASES_PAUSE_MS_MAX: u32 = 5_000;
+        match self {
+            Self::Leases => BreakerPolicy {
+                pause_ms_max: policy.pause_ms_max.min(LEASES_PAUSE_MS_MAX).max(policy.pause_ms),
+                ..policy
+            },
+            _ => policy,
+        }
+    }
+}
+
+pub(crate) struct Breakers {
+    list: [Watched; 4],
+}
+
+struct Watched {
+    breaker: Breaker,
+    /// What the metrics know of it.
+    told: Counts,
+}
+
+impl Breakers {
+    pub(crate) fn new() -> Self {
+        let watched = |kind: Kind| Watched {
+            breaker: Breaker::new(kind.policy(BreakerPolicy::default())),
+            told: Counts::default(),
+        };
+        Self { list: Kind::ALL.map(watched) }
+    }
+
+    pub(crate) fn set_policy(&mut self, policy: BreakerPolicy) {
+        for (kind, watched) in Kind::ALL.into_iter().zip(&mut self.list) {
+            watched.breaker.set_policy(kind.policy(policy));
+        }
+    }
+
+    pub(crate) fn ask(&mut self, kind: Kind, now: Time) -> Option<Permit> {
+        self.of(kind)?.ask(now, vm::chance())
+    }
+
+    /// The same for a call that failed a moment ago.
+    pub(crate) fn ask_again(&mut self, kind: Kind, now: Time) -> Option<Permit> {
+        self.of(kind)?.ask_again(now, vm::chance())
+    }
+
+    pub(crate) fn answered(&mut self, kind: Kind, permit: Permit, is_answer: bool, now: Time) {
+        let Some(breaker) = self.of(kind) else { return };
+        match is_answer {
+            true => breaker.succeeded(permit, now),
+            false => breaker.failed(permit, now, vm::chance()),
+        }
+    }
+
+    /// As gauges have it: 0 is closed, 1 half open, 2 open.
+    pub(crate) fn states(&self, now: Time) -> [u32; 4] {
+        Kind::ALL.map(|kind| match self.state(kind) {
+            // Nobody has asked since the pause is over; whoever does is a probe.
+            State::Open if self.wait_ms(kind, now) == 0 => State::HalfOpen as u32,
+            state => state as u32,
+        })
+    }
+
+    pub(crate) fn state(&self, kind: Kind) -> State {
+        self.list.get(kind as usize).map(|watched| watched.breaker.state()).unwrap_or_default()
+    }
+
+    /// When a call may be made again, if not now.
+    pub(crate) fn wait_ms(&self, kind: Kind, now: Time) -> u64 {
+        self.list.get(kind as usize).map_or(0, |watched| watched.breaker.wait_ms(now))
+    }
+
+    /// What has changed since the metrics were told last.
+    pub(crate) fn tell(&mut self, metrics: &Metrics) {
+        for (kind, watched) in Kind::ALL.into_iter().zip(&mut self.list) {
+            let (now, before) = (watched.breaker.counts(), watched.told);
+            let news = BreakerNews {
+                changes: [
+                    now.opened - before.opened,
+                    now.half_opened - before.half_opened,
+                    now.closed - before.closed,
+                ],
+                refused: now.refused - before.refused,
+                retries: now.retries - before.retries,
+            };
+            metrics.breaker(kind, news);
+            watched.told = now;
+        }
+    }
+
+    fn of(&mut self, kind: Kind) -> Option<&mut Breaker> {
+        self.list.get_mut(kind as usize).map(|watched| &mut watched.breaker)
+    }
+}

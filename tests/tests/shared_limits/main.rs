@@ -1,0 +1,110 @@
+//! Two real Envoys share limits through a collector and Redis: how exact they are, and what holds while either of the two is
+//! away and after it has come back.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report, also in the helpers that tests share")]
+#![expect(clippy::panic, reason = "a condition that never comes true is reported with what is so instead")]
+#![expect(clippy::indexing_slicing, reason = "an index that is not there fails the test, as it should")]
+
+mod load;
+mod site;
+
+use serde_json::json;
+
+use crate::{
+    load::{Outcome, send_for, send_until},
+    site::{Site, until},
+};
+
+const PER_SECOND: u32 = 200;
+const BURST: u32 = 40;
+/// As `docs/limits.md` says: what each of the two proxies may hold and owe.
+const HELD_AND_OWED: u32 = 2 * 5 * PER_SECOND / 20;
+
+#[track_caller]
+fn is_shared(what: &str, outcome: &Outcome, burst: u32) {
+    println!("{what}: {outcome}");
+    let limit = f64::from(PER_SECOND);
+    let rate = outcome.rate();
+    assert!((rate - limit).abs() <= 0.05 * limit, "{what}: {outcome}");
+    let most = (PER_SECOND + burst + HELD_AND_OWED) as usize;
+    assert!(outcome.most_in_a_second() <= most, "{what}: {most} allowed, {outcome}");
+    assert!(outcome.refused as f64 > limit, "{what}: too little load to say anything, {outcome}");
+}
+
+/// While nobody counts for both, each keeps the whole limit by itself.
+#[track_caller]
+fn is_counted_by_each(what: &str, outcome: &Outcome) {
+    println!("{what}: {outcome}");
+    // One proxy keeps marks of a 32nd of a period, and a request comes a moment after there is room.
+    let expected = 0.92 * f64::from(PER_SECOND)..=1.01 * f64::from(PER_SECOND);
+    assert!(outcome.rates().iter().all(|rate| expected.contains(rate)), "{what}: {outcome}");
+}
+
+#[track_caller]
+fn is_closed(what: &str, outcome: &Outcome) {
+    println!("{what}: {outcome}");
+    // What was left of the last grant, and one batch until it is sure that nobody answers.
+    let late = outcome.admitted_since(2.5);
+    assert!(late == 0 && outcome.refused > 0, "{what}: {late} went on, {outcome}");
+}
+
+#[test]
+fn a_limit_is_shared_through_redis_whatever_goes_away_and_comes_back() {
+    let shared = |name: &str, when_away: &str| {
+        json!({ "name": name, "key": "route", "per_second": PER_SECOND, "shared": true,
+                "when_away": when_away, "routes": [name] })
+    };
+    let rates = json!({ "limits": [
+        shared("local", "local"), shared("open", "open"), shared("closed", "closed"),
+        { "name": "even", "key": "route", "per_second": PER_SECOND, "burst": BURST, "shared": true, "routes": ["even"] },
+    ] });
+    let Some(mut site) = Site::start(&rates) else { return };
+    let addrs = site.addrs();
+
+    // As it should be: Redis counts.
+    is_shared("a window", &send_for(addrs, "/local", 10), 0);
+    is_shared("a rate with a burst", &send_for(addrs, "/even", 10), BURST);
+    assert!(site.leases("redis") > 0 && site.leases("local") == 0);
+
+    // Redis goes away: the only collector counts all.
+    site.redis.kill();
+    is_shared("without Redis, and the collector counts", &send_for(addrs, "/local", 9), PER_SECOND);
+    assert!(site.leases("local") > 0 && site.metric("sentinel_redis_up") == 0);
+    site.redis.start(&[]);
+    send_until(addrs, "/local", || site.metric("sentinel_redis_up") == 1);
+    is_shared("with Redis again", &send_for(addrs, "/local", 9), PER_SECOND);
+
+    // Redis goes away, and the collector must not count by itself: each limit says what holds.
+    site.collector.kill();
+    site.collector.start(&["--redis-away", "refuse"]);
+    send_until(addrs, "/closed", || site.leases("redis") > 0);
+    site.redis.kill();
+    is_closed("nobody counts, closed", &send_for(addrs, "/closed", 5));
+    is_counted_by_each("nobody counts, local", &send_for(addrs, "/local", 5));
+    is_counted_by_each("nobody counts, open", &send_for(addrs, "/open", 5));
+    assert!(site.leases("refused") > 0);
+    site.redis.start(&[]);
+    let back = until_shared(&site, "/closed");
+    is_shared("with Redis once more", &send_for(addrs, "/closed", 9), PER_SECOND);
+    println!("after the outage of Redis: {back}");
+
+    // The collector itself goes away.
+    site.collector.kill();
+    is_closed("no collector, closed", &send_for(addrs, "/closed", 5));
+    is_counted_by_each("no collector, local", &send_for(addrs, "/local", 5));
+    is_counted_by_each("no collector, open", &send_for(addrs, "/open", 5));
+    site.collector.start(&[]);
+    let back = until_shared(&site, "/local");
+    is_shared("with a collector again", &send_for(addrs, "/local", 9), PER_SECOND);
+    println!("after the outage of the collector: {back}");
+}
+
+/// Requests go on until Redis counts the limit for both proxies.
+fn until_shared(site: &Site, path: &str) -> Outcome {
+    until("a limit that is shared again", || {
+        let before = site.leases("redis");
+        let outcome = send_for(site.addrs(), path, 4);
+        let leased = site.leases("redis") - before;
+        let is_one = outcome.rate() <= 1.1 * f64::from(PER_SECOND) && outcome.all().len() > 100;
+        (leased > 4 && is_one).then_some(outcome)
+    })
+}
