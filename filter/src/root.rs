@@ -228,7 +228,11 @@ impl RootContext for Root {
         });
         let is_degraded = is_short || active.degraded.is_some();
         if is_degraded || self.is_degraded || was_short {
-            vm::with(|vm| vm.metrics.degraded(is_degraded));
+            vm::with(|vm| {
+                if vm.is_newest(self.id) {
+                    vm.metrics.degraded(is_degraded);
+                }
+            });
         }
         self.is_degraded = is_degraded;
     }

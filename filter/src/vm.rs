@@ -87,6 +87,8 @@ pub(crate) struct Vm {
     strain: Strain,
     /// The gauge has been raised for it.
     has_shown_strain: bool,
+    /// An older one that finishes its streams says nothing about how the VM is.
+    newest_root: u32,
     pub(crate) header_hold: HeaderHold,
     /// Requests whose headers are held and whose body has not come, while nobody knows yet whether it will.
     pub(crate) waiting: Vec<Waiting>,
@@ -124,6 +126,7 @@ impl Vm {
             ceilings: Ceilings::new(),
             strain: Strain::default(),
             has_shown_strain: false,
+            newest_root: 0,
             header_hold: HeaderHold::Unproven,
             waiting: Vec::new(),
             parts: Parts::default(),
@@ -141,11 +144,16 @@ impl Vm {
     /// A root begins to work with a configuration. What belongs to the VM follows the latest.
     pub(crate) fn root_began(&mut self, root_id: u32, settings: &Settings) {
         self.turns.root_began(root_id);
+        self.newest_root = root_id;
         self.ceilings.set(settings.config.memory);
         if let Some(collector) = &settings.config.collector {
             self.breakers.set_policy(collector.breaker);
         }
         Shares::prepare();
+    }
+
+    pub(crate) const fn is_newest(&self, root_id: u32) -> bool {
+        self.newest_root == root_id
     }
 
     /// What its streams wait for is up to another root; after the last one the VM goes.

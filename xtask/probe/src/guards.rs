@@ -26,7 +26,7 @@ const PLENTY: u32 = 10_000_000;
 pub struct Row {
     pub body: String,
     pub bytes: usize,
-    /// Microseconds of an exchange, the median of all batches.
+    /// Microseconds of an exchange, of the quieter batches.
     pub plain: f64,
     pub with_limits: f64,
     pub with_sessions: f64,
@@ -46,9 +46,9 @@ struct Variant {
 
 pub fn measure<M: SharedMemory + Clone + 'static>(memory: &M) -> Vec<Row> {
     let Ok(patterns) = PatternSet::builtin() else { return Vec::new() };
-    let patterns = Arc::new(patterns);
+    let Some(engine) = engine(Arc::new(patterns)) else { return Vec::new() };
     let bodies = [("prose 1 KB", prose(900)), ("prose 4 KB", prose(3900)), ("with a finding", finding())];
-    let row = |(name, text): (&str, String)| measure_body(&patterns, memory, name, &text);
+    let row = |(name, text): (&str, String)| measure_body(&engine, memory, name, &text);
     bodies.into_iter().filter_map(row).collect()
 }
 
@@ -58,13 +58,12 @@ fn finding() -> String {
 }
 
 fn measure_body<M: SharedMemory + Clone + 'static>(
-    patterns: &Arc<PatternSet>,
+    engine: &Arc<Engine>,
     memory: &M,
     name: &str,
     text: &str,
 ) -> Option<Row> {
-    let variant =
-        |limits, sessions, knows: bool| variant(patterns, memory, limits, sessions, knows.then_some([7; 16]));
+    let variant = |limits, sessions, knows| variant(engine, memory, limits, sessions, knows);
     let mut variants = [
         variant(false, false, false)?,
         variant(true, false, false)?,
@@ -96,30 +95,34 @@ fn measure_body<M: SharedMemory + Clone + 'static>(
         }
     }
     let [plain, with_limits, with_sessions, with_known, with_all, all_known] =
-        variants.map(|variant| median(variant.times));
+        variants.map(|variant| quiet(variant.times));
     let (body, bytes) = (name.to_owned(), body.len());
     Some(Row { body, bytes, plain, with_limits, with_sessions, with_known, with_all, all_known })
 }
 
-fn variant<M: SharedMemory + Clone + 'static>(
-    patterns: &Arc<PatternSet>,
+/// One engine for all, so that its tables are as warm for one variant as for the next.
+fn engine(patterns: Arc<PatternSet>) -> Option<Arc<Engine>> {
+    let rule = json!({ "id": "custom/middling", "family": "jailbreak", "any": ["marmalade"], "score": 0.5 });
+    let policy = serde_json::from_value(json!({ "patterns": [rule] })).ok()?;
+    Engine::new(policy, patterns).ok().map(Arc::new)
+}
+
+fn variant<M: SharedMemory>(
+    engine: &Arc<Engine>,
     memory: &M,
     limits: bool,
     sessions: bool,
-    knows: Option<[u8; 16]>,
+    knows: bool,
 ) -> Option<Variant> {
     let limit = json!({ "name": "each", "key": "header:x-user", "per_second": PLENTY, "per_minute": PLENTY });
-    let policy: Policy = serde_json::from_value(json!({
-        "rates": { "limits": if limits { vec![limit] } else { Vec::new() } },
-        "session": { "keys": if sessions { vec!["header:x-session-id"] } else { Vec::new() }, "quarantine": 2.0 },
-        "patterns": [{ "id": "custom/middling", "family": "jailbreak", "any": ["marmalade"], "score": 0.5 }],
-    }))
-    .ok()?;
-    let engine = Arc::new(Engine::new(policy, Arc::clone(patterns)).ok()?);
-    let guards = Arc::new(Guards::new(engine.policy(), HashKey::new([9; 16])));
+    let limits = if limits { vec![limit] } else { Vec::new() };
+    let keys = if sessions { vec!["header:x-session-id"] } else { Vec::new() };
+    let policy = json!({ "rates": { "limits": limits }, "session": { "keys": keys, "quarantine": 2.0 } });
+    let policy: Policy = serde_json::from_value(policy).ok()?;
+    let guards = Arc::new(Guards::new(&policy, HashKey::new([9; 16])));
     guards.prepare(memory);
-    let known = knows.map(|key| Rc::new(RefCell::new(Known::new(HashKey::new(key), KNOWN_DEFAULT))));
-    Some(Variant { engine, guards, known, times: Vec::new() })
+    let known = knows.then(|| Rc::new(RefCell::new(Known::new(HashKey::new([7; 16]), KNOWN_DEFAULT))));
+    Some(Variant { engine: Arc::clone(engine), guards, known, times: Vec::new() })
 }
 
 /// No two of them say the same.
@@ -165,9 +168,10 @@ fn exchange<M: SharedMemory + Clone + 'static>(
     Some(exchange.finish(EventId { vm: "probe", seq: 1 }, now, None).score)
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
+/// Of the quieter batches: what else the machine does only adds to a time.
+fn quiet(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(0.0)
+    times.get(times.len() / 10).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]
@@ -192,8 +196,8 @@ mod tests {
     #[test]
     fn what_is_measured_is_what_it_says() {
         let memory = Memory(Rc::new(RefCell::new(MemoryMap::new(64 << 20))));
-        let patterns = Arc::new(PatternSet::builtin().unwrap());
-        let all = variant(&patterns, &memory, true, true, Some([1; 16])).unwrap();
+        let engine = engine(Arc::new(PatternSet::builtin().unwrap())).unwrap();
+        let all = variant(&engine, &memory, true, true, true).unwrap();
         let send =
             |text: &str| exchange(&all, &memory, &chat(text, 0), Time(1_800_000_000_000_000_000)).unwrap();
         assert_eq!((send(&prose(900)), send(&prose(900))), (0.0, 0.0));
