@@ -401,7 +401,7 @@ fn a_shadow_that_could_not_see_or_ask_what_it_would_have_says_so() {
     let asks =
         json!({ "profiles": { "default": { "opinion": { "enabled": true, "from": 0.0, "to": 1.0 } } } });
     for (candidate, is_blind) in [(&asks, true), (&json!({}), false)] {
-        let (status, shadow) = watched(&json!({}), candidate, &doubtful);
+        let (status, shadow) = watched(&json!({}), candidate, doubtful);
         assert_eq!((status, shadow.blind), (200, is_blind));
     }
 }

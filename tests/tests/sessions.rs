@@ -1,8 +1,6 @@
 //! Sessions and known texts in the built filter, and in a real Envoy with several workers: who escalates is refused for a
 //! while whichever worker he meets, an attack in two parts is seen, and events tell of it without telling who it was.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report, also in the helpers that tests share")]
-#![expect(clippy::indexing_slicing, reason = "an index that is not there fails the test, as it should")]
-#![expect(clippy::panic, reason = "a condition that never comes true is reported with what is so instead")]
 
 use std::{
     collections::BTreeSet,

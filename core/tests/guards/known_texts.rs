@@ -58,7 +58,7 @@ fn said(passed: Passed) -> (Event, Vec<u8>, Vec<String>, Option<Vec<u8>>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn no_verdict_depends_on_what_is_known(
