@@ -20,6 +20,7 @@ const PER_SECOND: u32 = 200;
 const BURST: u32 = 40;
 /// An answer takes a few milliseconds; clients that wait so long cannot keep the limit busy.
 const STALLED: Duration = Duration::from_millis(200);
+const AGAIN_MAX: u32 = 6;
 /// Nearly always it is more than 0.95, which is asked for first; on a machine that others keep busy, answers come late and
 /// something of a limit is left over.
 const LEAST: f64 = 0.9;
@@ -49,7 +50,7 @@ fn is_counted_by_each(what: &str, outcome: &Outcome) {
 /// A machine that stops for a while measures itself, so that is not taken for a measurement.
 fn measure(addrs: [SocketAddr; 2], path: &str, seconds: u64) -> Outcome {
     let mut outcome = send_for(addrs, path, seconds);
-    for _ in 0..3 {
+    for _ in 0..AGAIN_MAX {
         if outcome.slowest < STALLED && outcome.rate() >= 0.95 * f64::from(PER_SECOND) {
             break;
         }
