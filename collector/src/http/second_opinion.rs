@@ -43,7 +43,7 @@ struct Job {
     until: Instant,
     answer: oneshot::Sender<Result<Vec<Opinion>, Error>>,
     /// Given back when the work is done, however long the client waited.
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 }
 
 impl OpinionDesk {
@@ -105,7 +105,7 @@ impl OpinionDesk {
 fn work(model: &Model, waiting: &Mutex<Receiver<Job>>, working: &AtomicUsize) {
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { texts, until, answer, _place }) = next else { return };
+        let Ok(Job { texts, until, answer, place }) = next else { return };
         // Whoever asked has gone, or will not get an answer in time.
         if answer.is_closed() || Instant::now() >= until {
             continue;
@@ -115,6 +115,8 @@ fn work(model: &Model, waiting: &Mutex<Receiver<Job>>, working: &AtomicUsize) {
             texts.iter().map(|(speaker, text)| Text { speaker: *speaker, text }).collect();
         // The engine is somebody else's: should it panic, this request fails, and no other.
         let opinions = catch_unwind(AssertUnwindSafe(|| model.opinions(&texts, Some(until))));
+        // Before the answer, and the place first: whoever has the answer finds neither work nor queue in the metrics.
+        drop(place);
         working.fetch_sub(1, Ordering::Relaxed);
         let _ = answer.send(opinions.unwrap_or_else(|_| Err(Error::Network("it panicked".to_owned()))));
     }
@@ -152,7 +154,7 @@ async fn answer(desk: &OpinionDesk, request: Request, begun: Instant) -> Result<
     let until = begun + deadline.unwrap_or(desk.deadline_max).min(desk.deadline_max);
     let (answer, answered) = oneshot::channel();
     let gone = || ApiError::no_opinion("the model's threads have ended");
-    desk.jobs.send(Job { texts, until, answer, _place: place }).map_err(|_| gone())?;
+    desk.jobs.send(Job { texts, until, answer, place }).map_err(|_| gone())?;
     match tokio::time::timeout_at(until.into(), answered).await {
         Err(_) => Err(ApiError::too_late()),
         // The worker came to it too late.
