@@ -1,5 +1,6 @@
 //! One module per command.
 
+pub(crate) mod audit;
 pub(crate) mod bundle;
 pub(crate) mod eval;
 pub(crate) mod policy;

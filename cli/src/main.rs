@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 fine, 1 a verdict against the input, 2 wrong usage or bad input, 3 a fault of ours.
 
+mod collector;
 mod command;
 mod document;
 mod nearest;
@@ -35,6 +36,9 @@ enum Command {
     Eval(command::eval::Args),
     /// Teach the model with texts of one's own.
     Train(command::train::Args),
+    /// Check and prove what the collector has kept.
+    #[command(subcommand)]
+    Audit(command::audit::Command),
     /// Build, sign, check and roll out bundles.
     #[command(subcommand)]
     Bundle(command::bundle::Command),
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Scan(args) => command::scan::run(&args),
         Command::Eval(args) => command::eval::run(&args),
         Command::Train(args) => command::train::run(&args),
+        Command::Audit(command) => command::audit::run(&command),
         Command::Bundle(command) => command::bundle::run(&command),
         Command::Policy(command) => command::policy::run(&command),
         Command::Rules(command) => command::rules::run(&command),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroI64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,17 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The SQLite file; it is made if it is not there, its folder is not.
     pub database: PathBuf,
+    /// Key-encryption keys as text: what is stored is sealed with keys that the first of them wraps, and all of them
+    /// open. Without it they are read from `key_file`.
+    pub key_ring: Option<String>,
+    /// Where the key-encryption keys are; made at the first start. `None` is `<database>.keys`.
+    pub key_file: Option<PathBuf>,
+    /// How long one data key seals what is received, in ms.
+    pub key_period: NonZeroI64,
+    /// What the log calls itself in its checkpoints: a name that no other log has.
+    pub log_name: String,
+    /// How often a checkpoint of the log is signed, if something was appended.
+    pub checkpoint_every: Duration,
     /// Bearer tokens that may send events; at least one. Several allow to change one without a pause.
     pub tokens: Vec<String>,
     /// Bearer tokens that may read. While empty, `tokens` may.
@@ -102,6 +114,11 @@ impl Config {
         Self {
             listen,
             database: database.into(),
+            key_ring: None,
+            key_file: None,
+            key_period: DAY_MS,
+            log_name: "sentinel.local".to_owned(),
+            checkpoint_every: Duration::from_secs(1),
             tokens,
             reader_tokens: Vec::new(),
             admin_tokens: Vec::new(),
@@ -148,8 +165,14 @@ impl Config {
         {
             return Err(format!("redis_away is local with {percent} per cent, allowed are 1 to 100"));
         }
-        if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.judge_every) {
-            return Err("judge_every is not from 10 ms to 60 s".to_owned());
+        for (field, every) in [("judge_every", self.judge_every), ("checkpoint_every", self.checkpoint_every)]
+        {
+            if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&every) {
+                return Err(format!("{field} is not from 10 ms to 60 s"));
+            }
+        }
+        if self.key_period < HOUR_MS {
+            return Err("key_period is below an hour".to_owned());
         }
         if !(1..=INGEST_IN_FLIGHT_MAX).contains(&self.ingest_in_flight_max) {
             let found = self.ingest_in_flight_max;
@@ -165,6 +188,10 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("listen", &self.listen)
             .field("database", &self.database)
+            .field("key_file", &self.key_file)
+            .field("key_period", &self.key_period)
+            .field("log_name", &self.log_name)
+            .field("checkpoint_every", &self.checkpoint_every)
             .field("n_tokens", &self.tokens.len())
             .field("n_reader_tokens", &self.reader_tokens.len())
             .field("n_admin_tokens", &self.admin_tokens.len())
@@ -195,6 +222,8 @@ fn check_token(token: &str) -> Result<(), String> {
     }
 }
 
+const HOUR_MS: NonZeroI64 = NonZeroI64::new(3_600_000).unwrap();
+const DAY_MS: NonZeroI64 = NonZeroI64::new(86_400_000).unwrap();
 const TOKEN_CHARS_MIN: usize = 8;
 const ADMIN_TOKEN_CHARS_MIN: usize = 16;
 /// 4 GiB of bodies.

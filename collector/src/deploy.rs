@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::canary::{Judge, Report, Rules, TESTS, Tally};
 use crate::domain::{BundleInfo, Deployment, Pushed, TrustKeys};
+use crate::evidence::Reader;
 use crate::store::{Store, StoreError};
 pub(crate) use change::Verb;
 pub(crate) use offer::{Offer, Slot};
@@ -24,6 +25,7 @@ pub(crate) use request::Request;
 
 pub(crate) struct Desk {
     store: Arc<dyn Store>,
+    reader: Arc<Reader>,
     trust: TrustKeys,
     /// Held by whoever changes something, over all that he asks of the store.
     turn: tokio::sync::Mutex<()>,
@@ -91,7 +93,11 @@ pub(crate) enum Refusal {
 
 impl Desk {
     /// Takes up what was under way when the collector stopped.
-    pub(crate) async fn open(store: Arc<dyn Store>, trust: TrustKeys) -> Result<Self, StoreError> {
+    pub(crate) async fn open(
+        store: Arc<dyn Store>,
+        reader: Arc<Reader>,
+        trust: TrustKeys,
+    ) -> Result<Self, StoreError> {
         let active = match store.active_bundle().await? {
             Some(info) => Some(file(&*store, &info.id).await?),
             None => None,
@@ -104,7 +110,7 @@ impl Desk {
         let rollbacks = TESTS.into_iter().chain([BY_HAND]).map(|reason| (reason, 0)).collect();
         let counts = Counts { rollbacks, promotions: [0; 2] };
         let now = Mutex::new(Now { active, open, heaps: BTreeMap::new(), counts });
-        Ok(Self { store, trust, turn: tokio::sync::Mutex::new(()), now })
+        Ok(Self { store, reader, trust, turn: tokio::sync::Mutex::new(()), now })
     }
 
     /// What stands in it is right after a panic, too: each change of it is a single assignment or addition.

@@ -5,6 +5,7 @@ mod bundle;
 mod deployment;
 mod event;
 mod query;
+mod record;
 mod report;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -12,8 +13,12 @@ mod words;
 
 pub(crate) use bundle::{BUNDLE_BYTES_MAX, BundleInfo, Pushed, TrustKeys};
 pub(crate) use deployment::{Deed, Deployment, Entry, Label, Mode, Plan, State};
-pub(crate) use event::{Received, StoredEvent, indexed, same_content};
+pub(crate) use event::{Received, StoredEvent, indexed, same_content, vm_and_seq};
 pub(crate) use query::{ACTIONS, Cursor, Filter, GapsQuery, VERDICTS};
+pub(crate) use record::{
+    Access, CheckpointRow, DataKeyRow, FoundEvent, Kept, NewEvent, Quarantined, Record, Sealed, SubjectTag,
+    TileRow,
+};
 pub(crate) use report::{Counts, GapsPage, Outcome, Page, SeqRange, VmGaps};
 pub(crate) use words::Words;
 use words::word_enum;

@@ -11,7 +11,9 @@ mod events;
 mod feedback;
 mod gaps;
 mod health;
+mod journal;
 mod leases;
+mod log;
 mod metrics;
 mod params;
 mod second_opinion;
@@ -26,12 +28,17 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
+use crate::access::permission::Permission::{
+    AskOpinion, Deploy, Export, Feedback, PollBundle, PushBundle, ReadContent, ReadEvents, ReadJournal,
+    ReadMetrics, ReadProofs, SendEvents, TakeLease,
+};
 use crate::config::{Config, MetricsAccess};
 use crate::deploy::Desk;
 use crate::domain::BUNDLE_BYTES_MAX;
+use crate::evidence::{Evidence, Files, Intake, Keeper, Notary, Reader};
 use crate::lease::Leases;
 use crate::store::Store;
-use auth::Tokens;
+use auth::Door;
 use error::{ApiError, PrivateDetail};
 use metrics::Metrics;
 use second_opinion::OpinionDesk;
@@ -39,10 +46,12 @@ use second_opinion::OpinionDesk;
 /// What the handlers share.
 pub(crate) struct App {
     store: Arc<dyn Store>,
-    ingest_tokens: Tokens,
-    /// The admins' among them.
-    reader_tokens: Tokens,
-    admin_tokens: Tokens,
+    keeper: Arc<Keeper>,
+    intake: Intake,
+    reader: Arc<Reader>,
+    files: Files,
+    pub(crate) notary: Arc<Notary>,
+    door: Door,
     pub(crate) desk: Arc<Desk>,
     leases: Leases,
     metrics_access: MetricsAccess,
@@ -55,14 +64,16 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(config: &Config, store: Arc<dyn Store>, desk: Arc<Desk>, leases: Leases) -> Self {
-        let readers = if config.reader_tokens.is_empty() { &config.tokens } else { &config.reader_tokens };
-        let readers: Vec<String> = readers.iter().chain(&config.admin_tokens).cloned().collect();
+    pub(crate) fn new(config: &Config, evidence: Evidence, desk: Arc<Desk>, leases: Leases) -> Self {
+        let Evidence { store, keeper, reader, notary } = evidence;
         Self {
+            intake: Intake::new(Arc::clone(&store), Arc::clone(&keeper)),
+            files: Files::new(Arc::clone(&store), Arc::clone(&keeper), Arc::clone(&notary)),
+            reader,
+            notary,
+            keeper,
             store,
-            ingest_tokens: Tokens::new(&config.tokens),
-            reader_tokens: Tokens::new(&readers),
-            admin_tokens: Tokens::new(&config.admin_tokens),
+            door: Door::new(config),
             desk,
             leases,
             metrics_access: config.metrics_access,
@@ -86,41 +97,47 @@ impl App {
 pub(crate) use events::now_ms;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let sender = || from_fn_with_state(Arc::clone(&app), auth::require_sender);
-    let reader = || from_fn_with_state(Arc::clone(&app), auth::require_reader);
-    let admin = || from_fn_with_state(Arc::clone(&app), auth::require_admin);
+    let may = |permission| from_fn_with_state((Arc::clone(&app), permission), auth::require);
     let metrics = match app.metrics_access {
-        MetricsAccess::Reader => get(metrics::show).route_layer(reader()),
+        MetricsAccess::Reader => get(metrics::show).route_layer(may(ReadMetrics)),
         MetricsAccess::Anyone => get(metrics::show),
     };
     Router::new()
         .route(
             "/v1/events",
-            post(events::ingest).route_layer(sender()).merge(get(events::list).route_layer(reader())),
+            post(events::ingest)
+                .route_layer(may(SendEvents))
+                .merge(get(events::list).route_layer(may(ReadContent))),
         )
-        .route("/v1/events/{id}", get(events::one).route_layer(reader()))
-        .route("/v1/second-opinion", post(second_opinion::ask).route_layer(sender()))
-        .route("/v1/gaps", get(gaps::list).route_layer(reader()))
-        .route("/v1/bundle", get(bundle::poll).route_layer(sender()))
-        .route("/v1/leases", post(leases::grant).route_layer(sender()))
+        .route("/v1/events/{id}", get(events::one).route_layer(may(ReadContent)))
+        .route("/v1/events/{id}/proof", get(log::prove).route_layer(may(ReadProofs)))
+        .route("/log/events/{*path}", get(log::events).route_layer(may(Export)))
+        .route("/log/{*path}", get(log::file).route_layer(may(ReadProofs)))
+        .route("/v1/journal", get(journal::list).route_layer(may(ReadJournal)))
+        .route("/v1/second-opinion", post(second_opinion::ask).route_layer(may(AskOpinion)))
+        .route("/v1/gaps", get(gaps::list).route_layer(may(ReadEvents)))
+        .route("/v1/bundle", get(bundle::poll).route_layer(may(PollBundle)))
+        .route("/v1/leases", post(leases::grant).route_layer(may(TakeLease)))
         .route(
             "/v1/bundles",
             post(bundles::push)
                 .layer(DefaultBodyLimit::max(BUNDLE_BYTES_MAX))
-                .route_layer(admin())
-                .merge(get(bundles::list).route_layer(reader())),
+                .route_layer(may(PushBundle))
+                .merge(get(bundles::list).route_layer(may(ReadEvents))),
         )
         .route(
             "/v1/deployments",
-            post(deployments::begin).route_layer(admin()).merge(get(deployments::list).route_layer(reader())),
+            post(deployments::begin)
+                .route_layer(may(Deploy))
+                .merge(get(deployments::list).route_layer(may(ReadEvents))),
         )
-        .route("/v1/deployments/current/{verb}", post(deployments::change).route_layer(admin()))
-        .route("/v1/feedback", post(feedback::label).route_layer(admin()))
+        .route("/v1/deployments/current/{verb}", post(deployments::change).route_layer(may(Deploy)))
+        .route("/v1/feedback", post(feedback::label).route_layer(may(Feedback)))
         .route("/health", get(health::ready))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/health/detailed", get(health::detailed).route_layer(reader()))
-        .route("/health/db", get(health::db).route_layer(reader()))
+        .route("/health/detailed", get(health::detailed).route_layer(may(ReadMetrics)))
+        .route("/health/db", get(health::db).route_layer(may(ReadMetrics)))
         .route("/metrics", metrics)
         .fallback(async || ApiError::not_found("there is no such resource"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())

@@ -12,13 +12,18 @@
 //! so when it cannot keep that promise it answers 503 and the filter tries again.
 #![forbid(unsafe_code)]
 
+mod access;
+pub mod audit;
 mod canary;
 mod config;
 mod deploy;
 mod domain;
+mod evidence;
 mod http;
 mod lease;
+mod ring_file;
 mod store;
+mod vault;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -32,9 +37,11 @@ use tokio::sync::oneshot;
 pub use config::{Config, MetricsAccess, RedisAway, SecondOpinion};
 
 use deploy::Desk;
+use evidence::{Evidence, FilePath, Files, Keeper, Notary, Reader};
 use http::App;
 use lease::{Leases, RedisUrl};
-use store::SqliteStore;
+use store::{SqliteStore, Store, StoreError};
+use vault::Ring;
 
 /// Binds and serves until `shutdown` is ready and what was in flight is finished.
 pub async fn serve(config: Config, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
@@ -48,27 +55,27 @@ pub struct Collector {
     app: Arc<App>,
     drain_max: Duration,
     judge_every: Duration,
+    checkpoint_every: Duration,
 }
 
 impl Collector {
     pub async fn bind(config: Config) -> Result<Self, Error> {
         config.check().map_err(Error::config)?;
-        let unusable = |error: store::StoreError| {
-            Error(Kind::Database { path: config.database.clone(), reason: error.to_string() })
-        };
+        let unusable = |error| unusable(&config, &error);
         let trust = domain::TrustKeys::parse(&config.trust_keys).map_err(Error::config)?;
         let redis = config.redis.as_deref().map(RedisUrl::parse).transpose().map_err(Error::config)?;
-        let store = Arc::new(SqliteStore::open(&config.database).await.map_err(unusable)?);
-        let desk = Desk::open(Arc::clone(&store) as _, trust).await.map_err(unusable)?;
+        let store = open_store(&config).await?;
+        let evidence = evidence(&config, Arc::clone(&store)).await?;
+        let desk = Desk::open(store, Arc::clone(&evidence.reader), trust).await.map_err(unusable)?;
         let leases = Leases::new(&config, redis);
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|source| Error(Kind::Bind { listen: config.listen, source }))?;
         let local_addr = listener.local_addr().map_err(|error| Error(Kind::Serve(error)))?;
-        let app = Arc::new(App::new(&config, store, Arc::new(desk), leases));
+        let app = Arc::new(App::new(&config, evidence, Arc::new(desk), leases));
         tracing::info!(address = %local_addr, database = %config.database.display(), "collector is bound");
-        let Config { drain_max, judge_every, .. } = config;
-        Ok(Self { listener, local_addr, app, drain_max, judge_every })
+        let Config { drain_max, judge_every, checkpoint_every, .. } = config;
+        Ok(Self { listener, local_addr, app, drain_max, judge_every, checkpoint_every })
     }
 
     /// The address that was really bound, also for port 0.
@@ -91,9 +98,10 @@ impl Collector {
             let _ = stopped.await;
             tokio::time::sleep(self.drain_max).await;
         };
-        let desk = Arc::clone(&self.app.desk);
+        let (desk, notary) = (Arc::clone(&self.app.desk), Arc::clone(&self.app.notary));
         let served = tokio::select! {
             () = desk.judge_every(self.judge_every, http::now_ms) => Ok(()),
+            () = notary.run(self.checkpoint_every, http::now_ms) => Ok(()),
             served = pin!(server) => served.map_err(|error| Error(Kind::Serve(error))),
             () = overdue => {
                 tracing::warn!("requests were still in flight at the end of the drain");
@@ -101,6 +109,10 @@ impl Collector {
             }
         };
         self.app.desk.close().await;
+        // What was taken in last is signed for, too.
+        if let Err(error) = self.app.notary.publish(http::now_ms()).await {
+            tracing::warn!(%error, "the last checkpoint was not signed; the next start does it");
+        }
         let closed = match tokio::time::timeout(self.drain_max, self.app.store().close()).await {
             Ok(closed) => closed.map_err(|error| Error(Kind::Close(error.to_string()))),
             Err(_) => Err(Error(Kind::Close("the writer did not finish in time".to_owned()))),
@@ -110,10 +122,68 @@ impl Collector {
     }
 }
 
+/// The evidence in a database, with nobody served: for checking it, also beside a collector that runs.
+#[derive(Debug)]
+pub struct StoredEvidence {
+    files: Files,
+    store: Arc<dyn Store>,
+}
+
+impl StoredEvidence {
+    pub async fn open(config: &Config) -> Result<Self, Error> {
+        let store = open_store(config).await?;
+        let evidence = evidence(config, Arc::clone(&store)).await?;
+        let files = Files::new(Arc::clone(&store), evidence.keeper, evidence.notary);
+        Ok(Self { files, store })
+    }
+
+    pub async fn close(self) -> Result<(), Error> {
+        self.store.close().await.map_err(|error| Error(Kind::Close(error.to_string())))
+    }
+}
+
+impl audit::Source for StoredEvidence {
+    async fn get(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        match FilePath::parse(path) {
+            Some(path) => self.files.get(path).await.map_err(|error| error.to_string()),
+            None => Ok(None),
+        }
+    }
+}
+
 impl std::fmt::Debug for Collector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Collector").field("local_addr", &self.local_addr).finish_non_exhaustive()
     }
+}
+
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
+    let store = SqliteStore::open(&config.database).await.map_err(|error| unusable(config, &error))?;
+    Ok(Arc::new(store))
+}
+
+fn unusable(config: &Config, error: &StoreError) -> Error {
+    Error(Kind::Database { path: config.database.clone(), reason: error.to_string() })
+}
+
+async fn evidence(config: &Config, store: Arc<dyn Store>) -> Result<Evidence, Error> {
+    let ring = match &config.key_ring {
+        Some(text) => Ring::parse(text).map_err(|error| Error::config(format!("key_ring: {error}")))?,
+        None => {
+            let path = config.key_file.clone().unwrap_or_else(|| ring_file::beside(&config.database));
+            ring_file::open(&path).map_err(Error::config)?
+        }
+    };
+    let keys = |reason: &dyn std::fmt::Display| Error(Kind::Keys(reason.to_string()));
+    let keeper =
+        Keeper::open(Arc::clone(&store), ring, config.key_period).await.map_err(|error| keys(&error))?;
+    let seed = keeper.root().log_seed();
+    let name = config.log_name.clone();
+    let key = sentinel_ledger::SignerKey::from_seed(&name, seed.bytes()).map_err(|error| keys(&error))?;
+    let notary = Notary::new(Arc::clone(&store), key);
+    let keeper = Arc::new(keeper);
+    let reader = Arc::new(Reader::new(Arc::clone(&store), Arc::clone(&keeper)));
+    Ok(Evidence { store, keeper, reader, notary: Arc::new(notary) })
 }
 
 /// Why the collector could not start, or did not stop well.
@@ -140,6 +210,8 @@ enum Kind {
     Database { path: std::path::PathBuf, reason: String },
     #[error("cannot listen on {listen}: {source}")]
     Bind { listen: SocketAddr, source: std::io::Error },
+    #[error("the keys of the database: {0}")]
+    Keys(String),
     #[error("serving ended: {0}")]
     Serve(std::io::Error),
     #[error("the database did not close: {0}")]

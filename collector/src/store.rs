@@ -1,34 +1,41 @@
-//! Where events are kept. [`Store`] is the whole of what HTTP knows about it; a database is one file below.
+//! Where everything is kept. [`Store`] with its parts is the whole of what the rest knows about it; a database is one
+//! file below.
 //!
-//! Invariant: when [`Store::append`] answers, what it answers is on disk; when it fails, the whole batch may be sent
-//! again, whatever part of it was stored, because an event is known by (vm, seq).
+//! Invariant: when [`Store::append`] answers, what it answers is on disk, in the log and in what can be asked for; when
+//! it fails, the same may be sent again, whatever part of it was stored, because an event is known by (vm, seq).
 
 mod deployments;
+mod keys;
+mod log;
 mod sqlite;
 #[cfg(test)]
 mod suite;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
-use crate::domain::{Counts, Filter, GapsPage, GapsQuery, Outcome, Page, Received};
+use crate::domain::{Counts, Filter, FoundEvent, GapsPage, GapsQuery, Kept, Page, Record};
 
 pub(crate) use deployments::{Change, Deployments, Feedback};
+pub(crate) use keys::{KeyChange, Keys};
+pub(crate) use log::{Log, Publication};
 pub(crate) use sqlite::SqliteStore;
 
-pub(crate) trait Store: Deployments {
-    /// Stores a batch durably and says what became of each element, in its order.
+pub(crate) trait Store: Deployments + Keys + Log + std::fmt::Debug {
+    /// Keeps all of it durably and says what became of each, in the same order. The log's indexes have no gaps, and
+    /// follow the order of records.
     ///
-    /// The same (vm, seq) again is a duplicate if it says the same and is quarantined if not; nothing is ever
-    /// overwritten. An empty batch is still a write, and so tells whether writing works.
-    fn append(&self, batch: Batch) -> Answer<'_, Vec<Outcome>>;
+    /// The same (vm, seq) again is [`Kept::Taken`]; nothing is ever overwritten. Nothing to keep is still a write, and
+    /// so tells whether writing works.
+    fn append(&self, records: Vec<Record>) -> Answer<'_, Vec<Kept>>;
 
     /// Newest first. A page may hold fewer than `limit` events and still have a next one.
     fn list(&self, filter: Filter) -> Answer<'_, Page>;
 
-    /// The body of one event.
-    fn event(&self, id: String) -> Answer<'_, Option<String>>;
+    /// Whether [`Filter::words`] narrows, and it is worth while to make words.
+    fn keeps_words(&self) -> bool;
+
+    fn event(&self, id: String) -> Answer<'_, Option<FoundEvent>>;
 
     fn gaps(&self, query: GapsQuery) -> Answer<'_, GapsPage>;
 
@@ -37,18 +44,11 @@ pub(crate) trait Store: Deployments {
     /// Really asks the database; after a failed write, also really writes.
     fn ping(&self) -> Answer<'_, ()>;
 
-    /// Batches waiting to be written.
+    /// Writes that wait for their turn.
     fn backlog(&self) -> usize;
 
     /// Writes what is waiting and lets go of the database. What is appended afterwards fails.
     fn close(&self) -> Answer<'_, ()>;
-}
-
-/// One received batch, shared with whoever counts it after it was stored.
-#[derive(Clone, Debug)]
-pub(crate) struct Batch {
-    pub(crate) received_ms: i64,
-    pub(crate) elements: Arc<[Received]>,
 }
 
 /// Boxed, so that the kind of database can be chosen when the collector starts.

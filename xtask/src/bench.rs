@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the filter costs. Ratios of one interleaved run; absolute times of a shared machine are
 //! only printed beside them.
 
+mod collector_rate;
 mod core_speed;
 mod envoy_cost;
 mod extract_speed;
@@ -13,7 +14,7 @@ mod model_speed;
 mod neighbours;
 mod probe;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
 
@@ -30,6 +31,19 @@ pub(crate) enum Command {
         /// Size of the chat request.
         #[arg(long, default_value_t = 4096)]
         bytes: usize,
+    },
+    /// What the collector takes in, sealed, in the log and signed: events per second, time to the acknowledgement, memory
+    /// and disk, beside a plain append to SQLite.
+    Collector {
+        /// Seconds per measurement.
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+        /// Connections that send.
+        #[arg(long, default_value_t = 8)]
+        connections: usize,
+        /// Events in a batch.
+        #[arg(long, default_value_t = 100)]
+        batch: usize,
     },
     /// The core natively and in the fake host: benign and hostile bodies.
     Core,
@@ -94,6 +108,9 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Envoy { rounds, seconds, bytes } => envoy_cost::run(*rounds, *seconds, *bytes),
+        Command::Collector { seconds, connections, batch } => {
+            collector_rate::run(Duration::from_secs(*seconds), *connections, *batch)
+        }
         Command::Core => core_speed::run(),
         Command::Extract { passes } => extract_speed::run(*passes),
         Command::Judge { passes } => judge_speed::run(*passes),

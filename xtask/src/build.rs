@@ -32,7 +32,7 @@ pub(crate) fn filter() -> Result<PathBuf> {
 }
 
 /// The command-line binary, collector included.
-fn sentinel() -> Result<PathBuf> {
+pub(crate) fn sentinel() -> Result<PathBuf> {
     cargo(&["build", "--package", "sentinel-cli", "--release"])?;
     to_dist(&target_dir().join("release/sentinel"))
 }

@@ -4,6 +4,7 @@
 
 mod bench;
 mod build;
+mod collector;
 mod demo;
 mod fuzz;
 mod lint;

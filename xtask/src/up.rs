@@ -3,10 +3,8 @@
 
 use std::{
     fs,
-    io::Read,
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -21,7 +19,7 @@ use sentinel_harness::{
 };
 use serde_json::{Value, json};
 
-use crate::{build, demo};
+use crate::{build, collector::Collector, demo};
 
 const TOKEN: &str = "local-demo-token";
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -65,7 +63,7 @@ impl Stack {
     fn start(dist: &build::Dist, port: u16) -> Result<Self> {
         let upstream = Upstream::start(demo::answer)?;
         println!("demo upstream    http://{}", upstream.addr());
-        let collector = Collector::start(&dist.sentinel)?;
+        let collector = Collector::start(&dist.sentinel, TOKEN)?;
         println!("collector        http://{}", collector.addr);
         let port = if port == 0 { free_port()? } else { port };
         let bootstrap = shipped_bootstrap(&dist.filter, port, upstream.addr(), collector.addr)?;
@@ -226,59 +224,6 @@ pub(crate) fn shipped_bootstrap(
 
 fn address(addr: SocketAddr) -> String {
     format!("address: {}, port_value: {}", addr.ip(), addr.port())
-}
-
-/// The built collector as a child process on a fresh database.
-struct Collector {
-    child: Child,
-    addr: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Collector {
-    fn start(sentinel: &Path) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        let child = Command::new(sentinel)
-            .args(["serve", "--listen", &addr.to_string(), "--open-metrics", "--database"])
-            .arg(folder.path().join("sentinel.db"))
-            .env("SENTINEL_TOKENS", TOKEN)
-            .env("SENTINEL_LOG", "warn")
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .with_context(|| format!("start {}", sentinel.display()))?;
-        let mut collector = Self { child, addr, _folder: folder };
-        collector.wait_until_ready()?;
-        Ok(collector)
-    }
-
-    fn wait_until_ready(&mut self) -> Result<()> {
-        let until = Instant::now() + DEADLINE;
-        let ready = Request::get("/health/ready");
-        loop {
-            let answer = http1::exchange(self.addr, &ready, Duration::from_secs(2)).ok().flatten();
-            if answer.is_some_and(|answer| answer.status == 200) {
-                return Ok(());
-            }
-            if Instant::now() > until || self.child.try_wait()?.is_some() {
-                let _ = self.child.kill();
-                let mut log = String::new();
-                if let Some(stderr) = &mut self.child.stderr {
-                    stderr.read_to_string(&mut log)?;
-                }
-                bail!("the collector did not start:\n{log}");
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! `sentinel bundle`: from a policy to what proxies run, signed on the way.
 
 mod build;
-mod collector;
 mod deploy;
 mod inspect;
 mod keys;

@@ -37,7 +37,12 @@ impl Desk {
         now_ms: i64,
     ) -> Result<Option<Label>, Refusal> {
         let _turn = self.turn.lock().await;
-        let Some(body) = self.store.event(event.to_owned()).await? else {
+        let Some(body) = self
+            .reader
+            .event(event.to_owned())
+            .await
+            .map_err(|error| crate::store::StoreError(error.to_string()))?
+        else {
             return Err(Refusal::NotFound("there is no event with this id".to_owned()));
         };
         let previous = self.store.label(event.to_owned()).await?;

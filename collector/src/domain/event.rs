@@ -4,6 +4,8 @@
 //! stored, returned and never understood here. Invariant: every [`StoredEvent`] has passed [`StoredEvent::read`].
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 /// One element of a batch, in the order of the batch.
 #[derive(Clone, Debug)]
@@ -35,12 +37,18 @@ pub(crate) struct StoredEvent {
     /// 0 to [`TIME_MS_MAX`].
     pub(crate) time_ms: i64,
     pub(crate) request_id: Option<String>,
+    pub(crate) session: Option<String>,
+    /// Whom it is about, as the filter was told to name people.
+    pub(crate) subject: Option<String>,
     pub(crate) route: Option<String>,
+    pub(crate) host: Option<String>,
+    pub(crate) path: Option<String>,
     pub(crate) verdict: String,
     pub(crate) action: String,
     /// 0 to 1.
     pub(crate) score: f64,
     pub(crate) findings: Vec<Finding>,
+    pub(crate) provenance: Provenance,
     /// The event as received, byte for byte.
     pub(crate) body: String,
 }
@@ -51,6 +59,16 @@ pub(crate) struct Finding {
     pub(crate) family: String,
 }
 
+/// What decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Provenance {
+    pub(crate) policy: Option<String>,
+    pub(crate) bundle: Option<String>,
+    pub(crate) model: Option<String>,
+    /// SHA-256 of the list of packs, as it stands in the text.
+    pub(crate) rules: Option<[u8; 32]>,
+}
+
 impl StoredEvent {
     /// Reads the indexed fields; the error is the reason to quarantine.
     pub(crate) fn read(body: &str) -> Result<Self, String> {
@@ -58,7 +76,7 @@ impl StoredEvent {
         if !body.trim_ascii_start().starts_with('{') {
             return Err("not an event: not an object".to_owned());
         }
-        let view: View = serde_json::from_str(body).map_err(|error| not_an_event(&error))?;
+        let view: View<'_> = serde_json::from_str(body).map_err(|error| not_an_event(&error))?;
         match view.schema.as_deref() {
             Some(SCHEMA) => {}
             Some(_) => return Err(format!("schema is not {SCHEMA}")),
@@ -82,10 +100,45 @@ impl StoredEvent {
             Some(_) => return Err(format!("id is not 1 to {KEY_CHARS_MAX} visible ASCII characters")),
         };
         let findings = view.findings.unwrap_or_default().into_iter().map(Finding::from).collect();
-        let request_id = view.request_id.as_deref().map(indexed);
-        let route = view.route.as_deref().map(indexed);
-        let body = body.to_owned();
-        Ok(Self { vm, seq, id, time_ms, request_id, route, verdict, action, score, findings, body })
+        let provenance = Provenance {
+            policy: view.policy.as_deref().map(indexed),
+            bundle: view.bundle.as_deref().map(indexed),
+            model: view.model.as_deref().map(indexed),
+            rules: view.packs.map(|packs| Sha256::digest(packs.get()).into()),
+        };
+        let text = |text: Option<String>| text.as_deref().map(indexed);
+        Ok(Self {
+            vm,
+            seq,
+            id,
+            time_ms,
+            request_id: text(view.request_id),
+            session: text(view.session.and_then(|session| session.id)),
+            subject: text(view.subject),
+            route: text(view.route),
+            host: text(view.host),
+            path: text(view.path),
+            verdict,
+            action,
+            score,
+            findings,
+            provenance,
+            body: body.to_owned(),
+        })
+    }
+
+    /// Its id, if that is not what follows from VM and number.
+    pub(crate) fn own_id(&self) -> Option<&str> {
+        let follows = vm_and_seq(&self.id) == Some((&self.vm, self.seq));
+        (!follows).then_some(self.id.as_str())
+    }
+
+    /// The texts that it can be found by.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
+        let named = [&self.request_id, &self.session, &self.subject, &self.route, &self.host, &self.path];
+        let findings = self.findings.iter().map(|finding| finding.rule.as_str());
+        let fixed = [self.id.as_str(), &self.vm, &self.verdict, &self.action];
+        fixed.into_iter().chain(named.into_iter().flatten().map(String::as_str)).chain(findings)
     }
 
     /// The distinct rules that fired, in the order of their first finding.
@@ -117,18 +170,32 @@ pub(crate) fn indexed(text: &str) -> String {
 
 /// Everything that is read from an event; all other fields are skipped.
 #[derive(Deserialize)]
-struct View {
+struct View<'a> {
     schema: Option<String>,
     id: Option<String>,
     vm: Option<String>,
     seq: Option<i64>,
     time_ms: Option<i64>,
     request_id: Option<String>,
+    session: Option<SessionView>,
+    subject: Option<String>,
     route: Option<String>,
+    host: Option<String>,
+    path: Option<String>,
     verdict: Option<String>,
     action: Option<String>,
     score: Option<f64>,
     findings: Option<Vec<FindingView>>,
+    policy: Option<String>,
+    bundle: Option<String>,
+    model: Option<String>,
+    #[serde(borrow)]
+    packs: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct SessionView {
+    id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -143,6 +210,13 @@ impl From<FindingView> for Finding {
     fn from(view: FindingView) -> Self {
         Self { rule: indexed(&view.rule), family: indexed(&view.family) }
     }
+}
+
+/// The two parts of an id of the form `<vm>-<seq>`.
+pub(crate) fn vm_and_seq(id: &str) -> Option<(&str, i64)> {
+    let (vm, seq) = id.rsplit_once('-')?;
+    let number = seq.parse().ok().filter(|number: &i64| number.to_string() == seq)?;
+    is_vm(vm).then_some((vm, number))
 }
 
 fn is_vm(vm: &str) -> bool {

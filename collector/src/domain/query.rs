@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::SubjectTag;
+
 /// Which events to list, newest first. Every `Some` narrows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
@@ -13,7 +15,16 @@ pub(crate) struct Filter {
     pub(crate) route: Option<String>,
     pub(crate) rule: Option<String>,
     pub(crate) vm: Option<String>,
-    pub(crate) request_id: Option<String>,
+    /// Keyed numbers, as [`NewEvent`](super::NewEvent) has them.
+    pub(crate) request: Option<i64>,
+    pub(crate) session: Option<i64>,
+    pub(crate) subject: Option<SubjectTag>,
+    /// All of them. A store that does not keep words lets every event pass here; who asks looks at the text anyway.
+    pub(crate) words: Vec<i64>,
+    /// Inclusive.
+    pub(crate) score_min: Option<f64>,
+    /// Inclusive.
+    pub(crate) score_max: Option<f64>,
     /// Inclusive.
     pub(crate) since_ms: Option<i64>,
     /// Exclusive, so that neighbouring windows share no event.
@@ -33,7 +44,7 @@ pub(crate) struct GapsQuery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
     pub(crate) time_ms: i64,
-    /// The store's number of the event, which breaks ties of time.
+    /// The index of the event in the log, which breaks ties of time.
     pub(crate) id: i64,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Cursor;
+use super::{Cursor, FoundEvent};
 
 /// What became of one element of a batch, durably.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,10 +15,10 @@ pub(crate) enum Outcome {
     },
 }
 
-/// One page of event bodies, newest first.
+/// One page of events, newest first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Page {
-    pub(crate) bodies: Vec<String>,
+    pub(crate) events: Vec<FoundEvent>,
     /// Where the next page begins; `None` at the end.
     pub(crate) next: Option<Cursor>,
 }

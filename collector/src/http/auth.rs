@@ -1,4 +1,6 @@
-//! Bearer tokens: who may send, who may read, who may change what filters are given.
+//! At the door: who asks, whether that is allowed, and a line in the journal for everything that people do.
+//!
+//! Invariant: nothing is shown and nothing is said to be done before its line in the log is on disk.
 
 use std::sync::Arc;
 
@@ -10,74 +12,119 @@ use sha2::{Digest, Sha256};
 
 use super::App;
 use super::error::ApiError;
+use super::events::now_ms;
+use super::journal;
+use crate::access::permission::Permission;
+use crate::access::principal::Principal;
+use crate::access::role::{Role, Roles};
+use crate::config::Config;
 
-/// Tokens as their hashes. Comparing hashes of equal length byte by byte without leaving early takes the same time
-/// for every wrong token, however much of it is right; and a memory dump holds no token.
-pub(crate) struct Tokens(Vec<[u8; 32]>);
+/// Those who are let in by a token of the configuration. Tokens are kept as their hashes: comparing hashes of equal length
+/// byte by byte without leaving early takes the same time for every wrong token, however much of it is right; and a memory
+/// dump holds no token.
+pub(crate) struct Door(Vec<([u8; 32], Principal)>);
 
-impl Tokens {
-    pub(crate) fn new(tokens: &[String]) -> Self {
-        Self(tokens.iter().map(|token| Sha256::digest(token.as_bytes()).into()).collect())
+impl Door {
+    pub(crate) fn new(config: &Config) -> Self {
+        let readers = [Role::Auditor];
+        let senders: Roles = match config.reader_tokens.is_empty() {
+            true => [Role::Ingest].into_iter().chain(readers).collect(),
+            false => Role::Ingest.into(),
+        };
+        let known = [
+            (&config.tokens, senders),
+            (&config.reader_tokens, readers.into_iter().collect()),
+            (&config.admin_tokens, Role::Admin.into()),
+        ];
+        let each =
+            known.into_iter().flat_map(|(tokens, roles)| tokens.iter().map(move |token| (token, roles)));
+        let mut door: Vec<([u8; 32], Principal)> = Vec::new();
+        for (token, roles) in each {
+            let hash = Sha256::digest(token.as_bytes()).into();
+            // Somebody in two lists has the roles of both.
+            match door.iter_mut().find(|(known, _)| *known == hash) {
+                Some((_, principal)) => {
+                    let both = principal.roles().iter().chain(roles.iter()).collect();
+                    *principal = Principal::configured_token(token.as_bytes(), both);
+                }
+                None => door.push((hash, Principal::configured_token(token.as_bytes(), roles))),
+            }
+        }
+        Self(door)
     }
 
-    fn has(&self, token: &[u8]) -> bool {
+    fn let_in(&self, token: &[u8]) -> Option<&Principal> {
         let presented: [u8; 32] = Sha256::digest(token).into();
-        self.0.iter().fold(false, |found, known| found | same(known, &presented))
+        self.0.iter().fold(
+            None,
+            |found, (known, principal)| if same(known, &presented) { Some(principal) } else { found },
+        )
+    }
+
+    fn has_admin(&self) -> bool {
+        self.0.iter().any(|(_, principal)| principal.may(Permission::Deploy))
     }
 }
 
-/// Who changes something, as history names him: the beginning of his token's SHA-256.
+/// Who asks, for the handlers.
 #[derive(Clone, Debug)]
 pub(crate) struct Who(pub(crate) String);
 
-impl Who {
-    fn of(token: &[u8]) -> Self {
-        let [a, b, c, ..]: [u8; 32] = Sha256::digest(token).into();
-        Self(format!("token:{a:02x}{b:02x}{c:02x}"))
-    }
-}
-
-pub(crate) async fn require_sender(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    check(&app.ingest_tokens, request.headers())?;
-    Ok(next.run(request).await)
-}
-
-pub(crate) async fn require_reader(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    check(&app.reader_tokens, request.headers())?;
-    Ok(next.run(request).await)
-}
-
-pub(crate) async fn require_admin(
-    State(app): State<Arc<App>>,
+/// What one endpoint asks of whoever comes.
+pub(crate) async fn require(
+    State((app, permission)): State<(Arc<App>, Permission)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if app.admin_tokens.0.is_empty() {
+    let principal = identify(&app, request.headers())?;
+    if !principal.may(permission) {
         // Whoever has no token at all need not know.
-        check(&app.reader_tokens, request.headers())?;
-        return Err(ApiError::no_admin());
+        return Err(match permission {
+            Permission::Deploy | Permission::PushBundle | Permission::Feedback if !app.door.has_admin() => {
+                ApiError::no_admin()
+            }
+            _ => ApiError::forbidden(permission),
+        });
     }
-    let who = Who::of(check(&app.admin_tokens, request.headers())?);
-    request.extensions_mut().insert(who);
-    Ok(next.run(request).await)
+    if !is_journaled(permission) {
+        request.extensions_mut().insert(Who(principal.who().to_owned()));
+        return Ok(next.run(request).await);
+    }
+    let asked = journal::Asked::of(&request, permission);
+    request.extensions_mut().insert(Who(principal.who().to_owned()));
+    let response = next.run(request).await;
+    let line = asked.answered(principal.who(), response.status(), now_ms());
+    app.store.append(vec![line]).await?;
+    Ok(response)
 }
 
-/// The token.
-fn check<'h>(tokens: &Tokens, headers: &'h HeaderMap) -> Result<&'h [u8], ApiError> {
+fn identify(app: &App, headers: &HeaderMap) -> Result<Principal, ApiError> {
     let Some(token) = bearer(headers) else {
         return Err(ApiError::unauthorized("Bearer realm=\"sentinel\""));
     };
-    match tokens.has(token) {
-        true => Ok(token),
-        false => Err(ApiError::unauthorized("Bearer realm=\"sentinel\", error=\"invalid_token\"")),
+    let invalid = || ApiError::unauthorized("Bearer realm=\"sentinel\", error=\"invalid_token\"");
+    app.door.let_in(token).cloned().ok_or_else(invalid)
+}
+
+/// What filters and monitoring do all the time is no deed of a person; their events are in the log anyway.
+const fn is_journaled(permission: Permission) -> bool {
+    match permission {
+        Permission::SendEvents
+        | Permission::TakeLease
+        | Permission::PollBundle
+        | Permission::AskOpinion
+        | Permission::ReadMetrics => false,
+        Permission::ReadEvents
+        | Permission::ReadContent
+        | Permission::ReadProofs
+        | Permission::Export
+        | Permission::PushBundle
+        | Permission::Deploy
+        | Permission::Feedback
+        | Permission::ManageKeys
+        | Permission::ManageSubjects
+        | Permission::Backup
+        | Permission::ReadJournal => true,
     }
 }
 

@@ -5,7 +5,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::access::permission::Permission;
+use crate::access::role::Role;
 use crate::deploy::Refusal;
+use crate::evidence::KeeperError;
 use crate::store::StoreError;
 
 #[derive(Debug)]
@@ -82,6 +85,14 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "no_admin_token", message)
     }
 
+    pub(crate) fn forbidden(permission: Permission) -> Self {
+        let with = Role::ALL.into_iter().filter(|role| role.permissions().has(permission));
+        let roles: Vec<&str> = with.map(Role::name).collect();
+        let message =
+            format!("this needs the permission {permission}, which the roles {} have", roles.join(", "));
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
     pub(crate) fn busy() -> Self {
         let message = "too many batches are being stored; send this one again";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message);
@@ -123,6 +134,12 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        Self::unavailable(error.to_string())
+    }
+}
+
+impl From<KeeperError> for ApiError {
+    fn from(error: KeeperError) -> Self {
         Self::unavailable(error.to_string())
     }
 }

@@ -16,8 +16,8 @@ use super::App;
 use super::body;
 use super::error::ApiError;
 use super::params::{Params, RawQuery};
-use crate::domain::{ACTIONS, Filter, Outcome, Page, Received, VERDICTS, indexed};
-use crate::store::Batch;
+use crate::domain::{ACTIONS, Filter, Outcome, Received, VERDICTS, indexed};
+use crate::evidence::{Keeper, Opened};
 
 /// What became of a batch. It is sent only after everything in it is on disk.
 #[derive(Debug, Serialize)]
@@ -41,9 +41,8 @@ pub(crate) async fn ingest(
     let _permit = app.ingest.try_acquire().map_err(|_| ApiError::busy())?;
     let begun = Instant::now();
     let body = body::bytes(request, BODY_BYTES_MAX).await?;
-    let elements: Arc<[Received]> = read_batch(&body)?.into();
-    let batch = Batch { received_ms: now_ms(), elements: Arc::clone(&elements) };
-    let outcomes = match timeout(APPEND_WAIT, app.store.append(batch)).await {
+    let elements = read_batch(&body)?;
+    let outcomes = match timeout(APPEND_WAIT, app.intake.take(&elements, now_ms())).await {
         Ok(outcomes) => outcomes?,
         Err(_) => return Err(ApiError::unavailable("the writer took too long")),
     };
@@ -63,7 +62,7 @@ pub(crate) async fn ingest(
 }
 
 pub(crate) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Result<Response, ApiError> {
-    let page = app.store.list(filter(Params::read(query)?)?).await?;
+    let page = app.reader.list(filter(Params::read(query)?, &app.keeper)?).await?;
     Ok(json(page_text(&page)))
 }
 
@@ -73,7 +72,7 @@ pub(crate) async fn one(
 ) -> Result<Response, ApiError> {
     let none = || ApiError::not_found("there is no event with this id");
     let Path(id) = id.map_err(|_| none())?;
-    app.store.event(id).await?.map(json).ok_or_else(none)
+    app.reader.event(id).await?.map(json).ok_or_else(none)
 }
 
 impl IngestReport {
@@ -117,7 +116,7 @@ fn read_batch(body: &[u8]) -> Result<Vec<Received>, ApiError> {
     Ok(events.into_iter().map(|event| Received::read(event.get())).collect())
 }
 
-fn filter(mut params: Params) -> Result<Filter, ApiError> {
+fn filter(mut params: Params, keeper: &Keeper) -> Result<Filter, ApiError> {
     let before = match params.text("before")? {
         Some(text) => {
             let not_ours = || ApiError::bad_parameter("before", "before is not a cursor that was given out");
@@ -133,7 +132,12 @@ fn filter(mut params: Params) -> Result<Filter, ApiError> {
         route: params.text("route")?.as_deref().map(indexed),
         rule: params.text("rule")?.as_deref().map(indexed),
         vm: params.text("vm")?,
-        request_id: params.text("request_id")?.as_deref().map(indexed),
+        request: params.text("request_id")?.map(|id| keeper.number("request", &indexed(&id))),
+        session: params.text("session")?.map(|id| keeper.number("session", &indexed(&id))),
+        subject: params.text("subject")?.map(|id| keeper.subject(&indexed(&id))),
+        words: params.text("text")?.map(|text| keeper.words_of_question(&text)).unwrap_or_default(),
+        score_min: params.number("score_min", 0.0..=1.0)?,
+        score_max: params.number("score_max", 0.0..=1.0)?,
         since_ms: params.number("since_ms", 0..=i64::MAX)?,
         until_ms: params.number("until_ms", 0..=i64::MAX)?,
     };
@@ -142,7 +146,7 @@ fn filter(mut params: Params) -> Result<Filter, ApiError> {
 }
 
 /// Bodies are JSON already and go out as they came in.
-fn page_text(page: &Page) -> String {
+fn page_text(page: &Opened) -> String {
     let next = page.next.map_or("null".to_owned(), |cursor| format!("\"{cursor}\""));
     format!("{{\"events\":[{}],\"next\":{next}}}", page.bodies.join(","))
 }

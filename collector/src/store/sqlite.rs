@@ -4,8 +4,11 @@
 //! writer at a time; a single task that commits everything that is waiting turns one flush per batch into one flush
 //! for all of them.
 
+mod append;
 mod change;
 mod kept;
+mod keys;
+mod log;
 mod read;
 mod write;
 
@@ -20,9 +23,10 @@ use sqlx::sqlite::{
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use super::{Answer, Batch, Change, Deployments, Store, StoreError};
+use super::{Answer, Change, Deployments, KeyChange, Keys, Log, Publication, Store, StoreError};
 use crate::domain::{
-    BundleInfo, Counts, Deployment, Filter, GapsPage, GapsQuery, Label, Outcome, Page, Pushed,
+    Access, BundleInfo, CheckpointRow, Counts, DataKeyRow, Deployment, Filter, FoundEvent, GapsPage,
+    GapsQuery, Kept, Label, Page, Pushed, Record, SubjectTag, TileRow,
 };
 use write::{Job, Writer};
 
@@ -44,7 +48,11 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_WAIT)
-            .foreign_keys(true);
+            .foreign_keys(true)
+            // What is deleted is overwritten: the key of an erased subject must not be found in the file.
+            .pragma("secure_delete", "ON")
+            .pragma("cache_size", CACHE_KIB)
+            .pragma("wal_autocheckpoint", WAL_PAGES);
         let mut connection = write::connect(&options).await?;
         sqlx::migrate!("migrations/sqlite")
             .run(&mut connection)
@@ -65,15 +73,20 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn append(&self, batch: Batch) -> Answer<'_, Vec<Outcome>> {
-        Box::pin(write::append(&self.jobs, batch))
+    fn append(&self, records: Vec<Record>) -> Answer<'_, Vec<Kept>> {
+        Box::pin(write::ask(&self.jobs, |answer| Job::Append(records, answer)))
     }
 
     fn list(&self, filter: Filter) -> Answer<'_, Page> {
         Box::pin(within(READ_WAIT, async move { read::list(&self.readers, &filter).await }))
     }
 
-    fn event(&self, id: String) -> Answer<'_, Option<String>> {
+    /// Events are opened and looked at; one file is small enough for that.
+    fn keeps_words(&self) -> bool {
+        false
+    }
+
+    fn event(&self, id: String) -> Answer<'_, Option<FoundEvent>> {
         Box::pin(within(READ_WAIT, async move { read::event(&self.readers, &id).await }))
     }
 
@@ -90,7 +103,7 @@ impl Store for SqliteStore {
             self.file.check()?;
             read::ping(&self.readers).await?;
             if self.write_failed.load(Ordering::Relaxed) {
-                write::append(&self.jobs, Batch { received_ms: 0, elements: Arc::new([]) }).await?;
+                self.append(Vec::new()).await?;
             }
             Ok(())
         }))
@@ -114,7 +127,7 @@ impl Store for SqliteStore {
 
 impl Deployments for SqliteStore {
     fn change(&self, change: Change) -> Answer<'_, bool> {
-        Box::pin(write::change(&self.jobs, change))
+        Box::pin(write::ask(&self.jobs, |answer| Job::Change(Box::new(change), answer)))
     }
 
     fn bundles(&self) -> Answer<'_, Vec<BundleInfo>> {
@@ -135,6 +148,67 @@ impl Deployments for SqliteStore {
 
     fn label(&self, event: String) -> Answer<'_, Option<Label>> {
         Box::pin(within(READ_WAIT, async move { kept::label(&self.readers, &event).await }))
+    }
+}
+
+impl Log for SqliteStore {
+    fn log_size(&self) -> Answer<'_, i64> {
+        Box::pin(within(READ_WAIT, log::size(&self.readers)))
+    }
+
+    fn leaves(&self, from: i64, n_max: usize) -> Answer<'_, Vec<Vec<u8>>> {
+        Box::pin(within(READ_WAIT, log::leaves(&self.readers, from, n_max)))
+    }
+
+    fn events_at(&self, from: i64, n_max: usize) -> Answer<'_, Vec<FoundEvent>> {
+        Box::pin(within(READ_WAIT, read::events_at(&self.readers, from, n_max)))
+    }
+
+    fn tile(&self, level: u8, idx: i64) -> Answer<'_, Option<TileRow>> {
+        Box::pin(within(READ_WAIT, log::tile(&self.readers, level, idx)))
+    }
+
+    fn newest_checkpoint(&self) -> Answer<'_, Option<CheckpointRow>> {
+        Box::pin(within(READ_WAIT, log::newest_checkpoint(&self.readers)))
+    }
+
+    /// The file has one collector.
+    fn lead(&self) -> Answer<'_, bool> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn publish(&self, publication: Publication) -> Answer<'_, bool> {
+        Box::pin(write::ask(&self.jobs, |answer| Job::Publish(publication, answer)))
+    }
+
+    fn journal(&self, limit: usize, before: Option<i64>) -> Answer<'_, Vec<(i64, Access)>> {
+        Box::pin(within(READ_WAIT, log::journal(&self.readers, limit, before)))
+    }
+}
+
+impl Keys for SqliteStore {
+    fn data_key(&self, id: i64) -> Answer<'_, Option<DataKeyRow>> {
+        Box::pin(within(READ_WAIT, keys::data_key(&self.readers, id)))
+    }
+
+    fn data_key_of(&self, period: i64, subject: Option<SubjectTag>) -> Answer<'_, Option<DataKeyRow>> {
+        Box::pin(within(READ_WAIT, keys::data_key_of(&self.readers, period, subject)))
+    }
+
+    fn data_keys(&self, after: i64, limit: usize) -> Answer<'_, Vec<DataKeyRow>> {
+        Box::pin(within(READ_WAIT, keys::data_keys(&self.readers, after, limit)))
+    }
+
+    fn erasures(&self) -> Answer<'_, i64> {
+        Box::pin(within(READ_WAIT, keys::erasures(&self.readers)))
+    }
+
+    fn change_keys(&self, change: KeyChange) -> Answer<'_, u64> {
+        Box::pin(write::ask(&self.jobs, |answer| Job::Keys(change, answer)))
+    }
+
+    fn secret(&self, name: String) -> Answer<'_, Option<Vec<u8>>> {
+        Box::pin(within(READ_WAIT, async move { keys::secret(&self.readers, &name).await }))
     }
 }
 
@@ -196,6 +270,10 @@ async fn within<T>(
 }
 
 const READERS_MAX: u32 = 4;
+/// 64 MiB: moving the WAL into the database costs flushes, so it is not done for every few commits.
+const WAL_PAGES: &str = "16384";
+/// Of each connection; negative is KiB.
+const CACHE_KIB: &str = "-16000";
 const QUEUED_BATCHES_MAX: usize = 256;
 /// How long to wait for another process that holds the write lock (a backup, a second collector by mistake).
 const BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -227,10 +305,10 @@ mod tests {
         assert!(store.ping().await.is_ok());
         std::fs::rename(&path, folder.path().join("away.db")).unwrap();
         assert!(store.ping().await.is_err());
-        assert!(store.append(suite::batch(&[suite::event("a", 1)])).await.is_err());
+        assert!(store.append(vec![suite::event("a", 1)]).await.is_err());
         std::fs::rename(folder.path().join("away.db"), &path).unwrap();
         assert!(store.ping().await.is_ok());
-        assert_eq!(store.append(suite::batch(&[suite::event("a", 1)])).await.unwrap(), [Outcome::Accept]);
+        assert_eq!(store.append(vec![suite::event("a", 1)]).await.unwrap(), [Kept::At(0)]);
     }
 
     #[cfg(unix)]
@@ -240,7 +318,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.db");
         let store = SqliteStore::open(&path).await.unwrap();
-        store.append(suite::batch(&[suite::event("a", 1)])).await.unwrap();
+        store.append(vec![suite::event("a", 1)]).await.unwrap();
         for name in ["events.db", "events.db-wal"] {
             let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");

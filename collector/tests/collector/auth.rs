@@ -1,6 +1,6 @@
 //! Who may do what.
 
-use crate::support::{Folder, TOKEN, config, start};
+use crate::support::{Folder, TOKEN, config, event, start};
 use sentinel_collector::MetricsAccess;
 
 #[tokio::test]
@@ -51,9 +51,9 @@ async fn senders_and_readers_can_be_different_people() {
     config.reader_tokens = vec!["only-a-reader".to_owned()];
     let running = start(config).await;
     for (token, sends, reads) in [
-        (TOKEN, 200, 401),
-        ("another-sender", 200, 401),
-        ("only-a-reader", 401, 200),
+        (TOKEN, 200, 403),
+        ("another-sender", 200, 403),
+        ("only-a-reader", 403, 200),
         ("nobody-at-all", 401, 401),
     ] {
         let client = running.client.with_token(token);
@@ -79,4 +79,32 @@ async fn there_is_no_collector_without_a_token() {
     config.tokens.clear();
     let error = sentinel_collector::Collector::bind(config).await.unwrap_err();
     assert!(error.is_config(), "{error}");
+}
+
+#[tokio::test]
+async fn what_people_do_stands_in_the_log_before_they_are_answered() {
+    let folder = Folder::new();
+    let running = folder.start().await;
+    running.client.ingest(&[event("a", 1)]).await;
+    running.client.json("/v1/events?request_id=ann@example.org&limit=5").await;
+    running.client.json("/v1/events/a-1").await;
+    running.client.get("/v1/events/ann@example.org").await.refused(404, "not_found");
+    let journal = running.client.json("/v1/journal").await;
+    let told: Vec<String> = journal["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| {
+            format!("{} {} {}", line["entry"]["what"], line["entry"]["target"], line["entry"]["outcome"])
+        })
+        .collect();
+    // Newest first, and nothing of it names a person, because it stays for ever.
+    let expected = [
+        "\"read_content\" \"/v1/events/{id}\" 404",
+        "\"read_content\" \"/v1/events/a-1\" 200",
+        "\"read_content\" \"/v1/events?request_id=*&limit=5\" 200",
+    ];
+    assert_eq!(told, expected);
+    assert!(journal["entries"][0]["entry"]["who"].as_str().unwrap().starts_with("token:"));
+    assert_eq!(journal["entries"][0]["index"], 3);
 }

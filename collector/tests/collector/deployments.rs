@@ -221,12 +221,12 @@ async fn who_may_change_something_is_an_admin_and_nobody_else() {
     let operator = operator(&folder).await;
     let changes = ["/v1/bundles", "/v1/deployments", "/v1/deployments/current/promote", "/v1/feedback"];
     for path in changes {
-        operator.filter.send("POST", path, b"{}").await.refused(401, "unauthorized");
+        operator.filter.send("POST", path, b"{}").await.refused(403, "forbidden");
         operator.filter.with_authorization(None).send("POST", path, b"{}").await.refused(401, "unauthorized");
         assert_ne!(operator.admin.send("POST", path, b"{}").await.status, 401);
     }
     for (path, filter, admin) in [
-        ("/v1/bundle", 404, 401),
+        ("/v1/bundle", 404, 403),
         ("/v1/bundles", 200, 200),
         ("/v1/deployments", 200, 200),
         ("/v1/events", 200, 200),
@@ -235,7 +235,7 @@ async fn who_may_change_something_is_an_admin_and_nobody_else() {
         assert_eq!(operator.admin.get(path).await.status, admin, "{path}");
         assert_eq!(operator.filter.with_authorization(None).get(path).await.status, 401, "{path}");
     }
-    operator.admin.send("POST", "/v1/leases", b"{\"leases\":[]}").await.refused(401, "unauthorized");
+    operator.admin.send("POST", "/v1/leases", b"{\"leases\":[]}").await.refused(403, "forbidden");
     let folder = Folder::new();
     let without = folder.start().await;
     for path in changes {

@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use sentinel_bundle::Contents;
 use serde_json::{Value, json};
 
-use super::{
-    at,
+use super::{at, moment, read};
+use crate::{
     collector::{self, Collector},
-    moment, read,
+    report::{Fault, Report},
 };
-use crate::report::{Fault, Report};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PushArgs {

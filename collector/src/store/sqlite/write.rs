@@ -1,44 +1,39 @@
-//! The writer: takes every batch that is waiting, stores them in one transaction, then answers them all.
+//! The writer: takes everything that is waiting, stores it in one transaction, then answers all of it.
 //!
-//! Invariant: an answer is sent only after the commit. A batch whose sender has gone away is still written; sending it
-//! again finds duplicates.
+//! Invariant: an answer is sent only after the commit. What is asked for by somebody who has gone away is still written;
+//! sending it again finds it taken.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sha2::{Digest, Sha256};
-use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::DatabaseFile;
-use crate::domain::{Outcome, Received, StoredEvent, same_content};
-use crate::store::{Batch, Change, StoreError};
+use super::append::{Memory, Work};
+use crate::domain::{Kept, Record};
+use crate::store::{Change, KeyChange, Publication, StoreError};
 
-type Outcomes = Result<Vec<Outcome>, StoreError>;
+type Sender<T> = oneshot::Sender<Result<T, StoreError>>;
 
 #[derive(Debug)]
 pub(super) enum Job {
-    Append(Batch, oneshot::Sender<Outcomes>),
-    Change(Box<Change>, oneshot::Sender<Result<bool, StoreError>>),
+    Append(Vec<Record>, Sender<Vec<Kept>>),
+    Change(Box<Change>, Sender<bool>),
+    Keys(KeyChange, Sender<u64>),
+    Publish(Publication, Sender<bool>),
     Close,
 }
 
-pub(super) async fn append(jobs: &mpsc::Sender<Job>, batch: Batch) -> Outcomes {
+pub(super) async fn ask<T>(
+    jobs: &mpsc::Sender<Job>,
+    job: impl FnOnce(Sender<T>) -> Job,
+) -> Result<T, StoreError> {
+    let stopped = || StoreError("the writer has stopped".to_owned());
     let (sender, answer) = oneshot::channel();
-    jobs.send(Job::Append(batch, sender)).await.map_err(|_| stopped())?;
+    jobs.send(job(sender)).await.map_err(|_| stopped())?;
     answer.await.map_err(|_| stopped())?
-}
-
-pub(super) async fn change(jobs: &mpsc::Sender<Job>, change: Change) -> Result<bool, StoreError> {
-    let (sender, answer) = oneshot::channel();
-    jobs.send(Job::Change(Box::new(change), sender)).await.map_err(|_| stopped())?;
-    answer.await.map_err(|_| stopped())?
-}
-
-fn stopped() -> StoreError {
-    StoreError("the writer has stopped".to_owned())
 }
 
 pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
@@ -49,6 +44,7 @@ pub(super) struct Writer {
     options: SqliteConnectOptions,
     /// `None` after a failure: the next transaction begins with a new connection.
     connection: Option<SqliteConnection>,
+    memory: Memory,
     file: Arc<DatabaseFile>,
     failed: Arc<AtomicBool>,
 }
@@ -60,30 +56,26 @@ impl Writer {
         file: Arc<DatabaseFile>,
         failed: Arc<AtomicBool>,
     ) -> Self {
-        Self { options: options.create_if_missing(false), connection: Some(connection), file, failed }
+        let options = options.create_if_missing(false);
+        Self { options, connection: Some(connection), memory: Memory::default(), file, failed }
     }
 
     /// Ends after [`Job::Close`], with everything before it written, or when nobody can send any more.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut jobs = Vec::new();
         let mut open = true;
-        while open && queue.recv_many(&mut jobs, GROUP_BATCHES_MAX).await > 0 {
-            let (mut batches, mut answers, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        while open && queue.recv_many(&mut jobs, GROUP_JOBS_MAX).await > 0 {
+            let (mut batches, mut others) = (Vec::new(), Vec::new());
             for job in jobs.drain(..) {
                 match job {
-                    Job::Append(batch, answer) => {
-                        batches.push(batch);
-                        answers.push(answer);
-                    }
-                    Job::Change(change, answer) => changes.push((change, answer)),
+                    Job::Append(records, answer) => batches.push((records, answer)),
                     Job::Close => open = false,
+                    other => others.push(other),
                 }
             }
-            self.store(batches, answers).await;
-            for (change, answer) in changes {
-                let done = self.apply(&change).await;
-                self.failed.store(done.is_err(), Ordering::Relaxed);
-                let _ = answer.send(done);
+            self.store(batches).await;
+            for job in others {
+                self.other(job).await;
             }
         }
         if let Some(connection) = self.connection {
@@ -94,16 +86,17 @@ impl Writer {
         }
     }
 
-    async fn store(&mut self, batches: Vec<Batch>, answers: Vec<oneshot::Sender<Outcomes>>) {
+    async fn store(&mut self, batches: Vec<(Vec<Record>, Sender<Vec<Kept>>)>) {
         if batches.is_empty() {
             return;
         }
-        let result = self.commit(&batches).await;
+        let (batches, answers): (Vec<_>, Vec<_>) = batches.into_iter().unzip();
+        let result = self.commit(batches).await;
         self.failed.store(result.is_err(), Ordering::Relaxed);
         match result {
             Ok(outcomes) => {
-                for (answer, outcomes) in answers.into_iter().zip(outcomes) {
-                    let _ = answer.send(Ok(outcomes));
+                for (answer, kept) in answers.into_iter().zip(outcomes) {
+                    let _ = answer.send(Ok(kept));
                 }
             }
             Err(error) => {
@@ -114,10 +107,55 @@ impl Writer {
         }
     }
 
-    async fn apply(&mut self, change: &Change) -> Result<bool, StoreError> {
+    async fn commit(&mut self, batches: Vec<Vec<Record>>) -> Result<Vec<Vec<Kept>>, StoreError> {
         self.file.check()?;
         let mut connection = self.connection().await?;
-        let done = super::change::apply(&mut connection, change).await?;
+        let mut memory = std::mem::take(&mut self.memory);
+        let is_probe = batches.iter().all(Vec::is_empty);
+        let mut work = Work::begin(connection.begin_with("BEGIN IMMEDIATE").await?, &mut memory).await?;
+        let mut outcomes = Vec::with_capacity(batches.len());
+        for records in batches {
+            let mut kept = Vec::with_capacity(records.len());
+            for record in records {
+                kept.push(work.keep(record).await?);
+            }
+            outcomes.push(kept);
+        }
+        work.finish(is_probe).await?;
+        // Looked at twice: before, so that a replaced file is not written to; after, so that it is not vouched for.
+        self.file.check()?;
+        (self.connection, self.memory) = (Some(connection), memory);
+        Ok(outcomes)
+    }
+
+    async fn other(&mut self, job: Job) {
+        let failed = match job {
+            Job::Change(change, answer) => {
+                let done =
+                    self.apply(async |connection| super::change::apply(connection, &change).await).await;
+                answered(done, answer)
+            }
+            Job::Keys(change, answer) => {
+                let done = self.apply(async |connection| super::keys::apply(connection, change).await).await;
+                answered(done, answer)
+            }
+            Job::Publish(publication, answer) => {
+                let done =
+                    self.apply(async |connection| super::log::publish(connection, publication).await).await;
+                answered(done, answer)
+            }
+            Job::Append(..) | Job::Close => return,
+        };
+        self.failed.store(failed, Ordering::Relaxed);
+    }
+
+    async fn apply<T>(
+        &mut self,
+        change: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.file.check()?;
+        let mut connection = self.connection().await?;
+        let done = change(&mut connection).await?;
         self.file.check()?;
         self.connection = Some(connection);
         Ok(done)
@@ -127,207 +165,20 @@ impl Writer {
     async fn connection(&mut self) -> Result<SqliteConnection, StoreError> {
         match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => connect(&self.options).await,
-        }
-    }
-
-    async fn commit(&mut self, batches: &[Batch]) -> Result<Vec<Vec<Outcome>>, StoreError> {
-        self.file.check()?;
-        let mut connection = self.connection().await?;
-        let mut work = Work { tx: connection.begin_with("BEGIN IMMEDIATE").await?, vms: BTreeMap::new() };
-        let mut outcomes = Vec::with_capacity(batches.len());
-        for batch in batches {
-            outcomes.push(work.batch(batch).await?);
-        }
-        work.finish(batches).await?;
-        // Looked at twice: before, so that a replaced file is not written to; after, so that it is not vouched for.
-        self.file.check()?;
-        self.connection = Some(connection);
-        Ok(outcomes)
-    }
-}
-
-/// One transaction over any number of batches.
-struct Work<'c> {
-    tx: Transaction<'c, Sqlite>,
-    /// The account of every VM that was touched, written back at the end.
-    vms: BTreeMap<String, Account>,
-}
-
-#[derive(Clone, Copy)]
-struct Account {
-    first_seq: i64,
-    last_seq: i64,
-    n_events: i64,
-}
-
-impl Work<'_> {
-    async fn batch(&mut self, batch: &Batch) -> Result<Vec<Outcome>, StoreError> {
-        let mut outcomes = Vec::with_capacity(batch.elements.len());
-        for element in batch.elements.iter() {
-            outcomes.push(match element {
-                Received::Event(event) => self.event(event, batch.received_ms).await?,
-                Received::Problem { reason, body } => {
-                    self.quarantine(reason.clone(), body, batch.received_ms).await?
-                }
-            });
-        }
-        Ok(outcomes)
-    }
-
-    async fn event(&mut self, event: &StoredEvent, received_ms: i64) -> Result<Outcome, StoreError> {
-        let Some(row) = self.insert(event, received_ms).await? else {
-            let there: String = sqlx::query_scalar("SELECT body FROM events WHERE vm = ? AND seq = ?")
-                .bind(&event.vm)
-                .bind(event.seq)
-                .fetch_one(&mut *self.tx)
-                .await?;
-            if same_content(&there, &event.body) {
-                return Ok(Outcome::Duplicate);
+            None => {
+                self.memory = Memory::default();
+                connect(&self.options).await
             }
-            let reason =
-                format!("conflict: vm {} seq {} is already stored with other content", event.vm, event.seq);
-            return self.quarantine(reason, &event.body, received_ms).await;
-        };
-        for rule in event.rules() {
-            sqlx::query("INSERT INTO finding_rules (rule, time_ms, event) VALUES (?, ?, ?)")
-                .bind(rule)
-                .bind(event.time_ms)
-                .bind(row)
-                .execute(&mut *self.tx)
-                .await?;
         }
-        self.account(&event.vm, event.seq).await?;
-        Ok(Outcome::Accept)
-    }
-
-    /// `None` if (vm, seq) is taken.
-    async fn insert(&mut self, event: &StoredEvent, received_ms: i64) -> Result<Option<i64>, StoreError> {
-        let row = sqlx::query_scalar(
-            "INSERT INTO events (vm, seq, event_id, time_ms, received_ms, request_id, route, verdict, action, score,
-                                 rules, body)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (vm, seq) DO NOTHING RETURNING id",
-        )
-        .bind(&event.vm)
-        .bind(event.seq)
-        .bind(&event.id)
-        .bind(event.time_ms)
-        .bind(received_ms)
-        .bind(event.request_id.as_deref())
-        .bind(event.route.as_deref())
-        .bind(&event.verdict)
-        .bind(&event.action)
-        .bind(event.score)
-        .bind(event.rules().join(" "))
-        .bind(&event.body)
-        .fetch_optional(&mut *self.tx)
-        .await?;
-        Ok(row)
-    }
-
-    async fn quarantine(
-        &mut self,
-        reason: String,
-        body: &str,
-        received_ms: i64,
-    ) -> Result<Outcome, StoreError> {
-        sqlx::query(
-            "INSERT INTO quarantine (digest, reason, body, first_ms, last_ms, n_times) VALUES (?, ?, ?, ?, ?, 1)
-             ON CONFLICT (digest, reason) DO UPDATE SET last_ms = excluded.last_ms, n_times = n_times + 1",
-        )
-        .bind(digest(body))
-        .bind(&reason)
-        .bind(body)
-        .bind(received_ms)
-        .bind(received_ms)
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(Outcome::Quarantine { reason })
-    }
-
-    /// Enters one newly stored sequence number into its VM's account.
-    async fn account(&mut self, vm: &str, seq: i64) -> Result<(), StoreError> {
-        let mut account = match self.vms.get(vm) {
-            Some(account) => *account,
-            None => self.open_account(vm).await?,
-        };
-        if seq > account.last_seq {
-            if seq - account.last_seq > 1 {
-                self.add_gap(vm, account.last_seq + 1, seq - 1).await?;
-            }
-            account.last_seq = seq;
-        } else {
-            self.fill_gap(vm, seq).await?;
-        }
-        account.first_seq = if account.n_events == 0 { seq } else { account.first_seq.min(seq) };
-        account.n_events += 1;
-        self.vms.insert(vm.to_owned(), account);
-        Ok(())
-    }
-
-    /// A VM that was never seen gets an empty account at once: its gaps refer to it.
-    async fn open_account(&mut self, vm: &str) -> Result<Account, StoreError> {
-        let (first_seq, last_seq, n_events) = sqlx::query_as(
-            "INSERT INTO vms (vm, first_seq, last_seq, n_events) VALUES (?, 0, 0, 0)
-             ON CONFLICT (vm) DO UPDATE SET vm = excluded.vm RETURNING first_seq, last_seq, n_events",
-        )
-        .bind(vm)
-        .fetch_one(&mut *self.tx)
-        .await?;
-        Ok(Account { first_seq, last_seq, n_events })
-    }
-
-    async fn add_gap(&mut self, vm: &str, first_seq: i64, last_seq: i64) -> Result<(), StoreError> {
-        if first_seq <= last_seq {
-            sqlx::query("INSERT INTO vm_gaps (vm, first_seq, last_seq) VALUES (?, ?, ?)")
-                .bind(vm)
-                .bind(first_seq)
-                .bind(last_seq)
-                .execute(&mut *self.tx)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// A late event splits the gap that it was missing from. There is none if the event itself was deleted since.
-    async fn fill_gap(&mut self, vm: &str, seq: i64) -> Result<(), StoreError> {
-        let gap: Option<(i64, i64)> = sqlx::query_as(
-            "DELETE FROM vm_gaps WHERE vm = ?1 AND last_seq >= ?2 AND first_seq =
-                 (SELECT max(first_seq) FROM vm_gaps WHERE vm = ?1 AND first_seq <= ?2)
-             RETURNING first_seq, last_seq",
-        )
-        .bind(vm)
-        .bind(seq)
-        .fetch_optional(&mut *self.tx)
-        .await?;
-        if let Some((first_seq, last_seq)) = gap {
-            self.add_gap(vm, first_seq, seq - 1).await?;
-            self.add_gap(vm, seq + 1, last_seq).await?;
-        }
-        Ok(())
-    }
-
-    async fn finish(mut self, batches: &[Batch]) -> Result<(), StoreError> {
-        for (vm, account) in &self.vms {
-            sqlx::query("UPDATE vms SET first_seq = ?, last_seq = ?, n_events = ? WHERE vm = ?")
-                .bind(account.first_seq)
-                .bind(account.last_seq)
-                .bind(account.n_events)
-                .bind(vm)
-                .execute(&mut *self.tx)
-                .await?;
-        }
-        if batches.iter().all(|batch| batch.elements.is_empty()) {
-            sqlx::query("UPDATE write_probe SET probed_ms = probed_ms + 1").execute(&mut *self.tx).await?;
-        }
-        Ok(self.tx.commit().await?)
     }
 }
 
-fn digest(body: &str) -> String {
-    Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+/// Whether it failed.
+fn answered<T>(done: Result<T, StoreError>, answer: Sender<T>) -> bool {
+    let failed = done.is_err();
+    let _ = answer.send(done);
+    failed
 }
 
 /// With at most 1 000 events a batch, this many keep a commit well below a second.
-const GROUP_BATCHES_MAX: usize = 64;
+const GROUP_JOBS_MAX: usize = 64;

@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use serde_json::Value;
 use ureq::{Agent, Body, RequestBuilder, http::Response, typestate::WithBody};
 
-use super::at;
 use crate::{
     document,
     report::{Fault, Report},
@@ -15,13 +14,13 @@ use crate::{
 pub(crate) struct Args {
     /// Where the collector listens, such as http://127.0.0.1:8088.
     #[arg(long, value_name = "URL", env = "SENTINEL_COLLECTOR")]
-    collector: String,
+    pub(crate) collector: String,
     /// A file with the token to send.
     #[arg(long, value_name = "FILE")]
-    token_file: PathBuf,
+    pub(crate) token_file: PathBuf,
 }
 
-pub(super) struct Collector {
+pub(crate) struct Collector {
     agent: Agent,
     url: String,
     token: String,
@@ -33,7 +32,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 impl Collector {
-    pub(super) fn new(args: &Args) -> Result<Self, Fault> {
+    pub(crate) fn new(args: &Args) -> Result<Self, Fault> {
         let url = args.collector.trim_end_matches('/');
         if !url.starts_with("http://") {
             return Err(Fault::Input(format!(
@@ -43,7 +42,8 @@ impl Collector {
         }
         let token = document::read_text(&args.token_file)?.trim().to_owned();
         if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(at(&args.token_file, &"expected one token of visible ASCII characters"));
+            let place = args.token_file.display();
+            return Err(Fault::Input(format!("{place}: expected one token of visible ASCII characters")));
         }
         // A proxy of the environment has no business with the token; an address that moved is for a person to see.
         let config = Agent::config_builder()
@@ -55,17 +55,32 @@ impl Collector {
         Ok(Self { agent: config.build().into(), url: url.to_owned(), token })
     }
 
-    pub(super) fn get(&self, path: &str) -> Result<Value, Fault> {
+    pub(crate) fn get(&self, path: &str) -> Result<Value, Fault> {
         let request = self.agent.get(format!("{}{path}", self.url));
         self.answer(path, request.header("authorization", format!("Bearer {}", self.token)).call())
     }
 
-    pub(super) fn post_json(&self, path: &str, body: &Value) -> Result<Value, Fault> {
+    /// `None` if there is no such thing.
+    pub(crate) fn get_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let place = format!("{}{path}", self.url);
+        let request = self.agent.get(&place).header("authorization", format!("Bearer {}", self.token));
+        match request.call() {
+            Ok(mut answer) if answer.status() == 200 => {
+                let bytes = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+                bytes.map(Some).map_err(|e| Fault::Internal(format!("{place}: the answer was cut: {e}")))
+            }
+            Ok(answer) if answer.status() == 404 => Ok(None),
+            // The error as it is for any other answer.
+            answer => self.answer(path, answer).map(|_| None),
+        }
+    }
+
+    pub(crate) fn post_json(&self, path: &str, body: &Value) -> Result<Value, Fault> {
         let request = self.post(path).content_type("application/json");
         self.answer(path, request.send(body.to_string()))
     }
 
-    pub(super) fn post_bytes(&self, path: &str, body: &[u8]) -> Result<Value, Fault> {
+    pub(crate) fn post_bytes(&self, path: &str, body: &[u8]) -> Result<Value, Fault> {
         let request = self.post(path).content_type("application/octet-stream");
         self.answer(path, request.send(body))
     }
@@ -98,6 +113,6 @@ impl Collector {
 }
 
 /// What the collector says, with a sentence for people.
-pub(super) fn report(text: String, json: Value) -> Report {
+pub(crate) fn report(text: String, json: Value) -> Report {
     Report { text, json, code: 0 }
 }

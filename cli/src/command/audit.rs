@@ -1,0 +1,56 @@
+//! `sentinel audit`: the evidence, checked and proven by whoever wants to know.
+
+mod export;
+mod prove;
+mod seen;
+mod source;
+mod verify;
+
+use std::path::PathBuf;
+
+use crate::report::{Fault, Report};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Make every hash of the log again and say what is wrong and where; exits with 1 if something is.
+    Verify(verify::Args),
+    /// Get the proof that an event is in the log, and check it.
+    Prove(prove::Args),
+    /// Copy the log with its events into a folder, where it can be verified without the collector.
+    Export(export::Args),
+}
+
+/// Where the evidence is: in one of three places.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false, id = "place", args = ["collector", "folder", "database"])]
+pub(crate) struct Place {
+    /// Where a collector listens, such as http://127.0.0.1:8088.
+    #[arg(long, value_name = "URL", env = "SENTINEL_COLLECTOR", requires = "token_file")]
+    collector: Option<String>,
+    /// A file with the token of a reader.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A folder with an export.
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// A database, also of a collector that runs.
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// The keys of the database; without it `<database>.keys`.
+    #[arg(long, env = "SENTINEL_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+pub(crate) fn run(command: &Command) -> Result<Report, Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Fault::Internal(format!("runtime: {e}")))?;
+    runtime.block_on(async {
+        match command {
+            Command::Verify(args) => verify::run(args).await,
+            Command::Prove(args) => prove::run(args),
+            Command::Export(args) => export::run(args).await,
+        }
+    })
+}

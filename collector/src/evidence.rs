@@ -1,0 +1,30 @@
+//! Between what arrives and the store: events are committed to, sealed and numbered; checkpoints of the log are signed;
+//! what was sealed is opened again for whoever may read it.
+//!
+//! Nothing below this module sees the text of an event, and nothing above it sees a key.
+
+mod files;
+mod intake;
+mod keeper;
+mod leaf;
+mod notary;
+mod reading;
+
+use std::sync::Arc;
+
+use crate::store::Store;
+pub(crate) use files::{FilePath, Files, NoProof, Proof};
+pub(crate) use intake::Intake;
+pub(crate) use keeper::{Keeper, KeeperError};
+pub(crate) use leaf::{access_leaf, leaf_of_event};
+pub(crate) use notary::{Notary, Standing};
+pub(crate) use reading::{Opened, Reader};
+
+/// The store with who keeps its keys and who signs its log.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) notary: Arc<Notary>,
+}

@@ -1,0 +1,163 @@
+//! Taking events in: each is committed to, sealed, and handed to the store; one whose place is taken is compared with
+//! what is there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::keeper::{Content, Keeper, KeeperError};
+use super::leaf_of_event;
+use crate::domain::{
+    Kept, NewEvent, Outcome, Quarantined, Received, Record, Sealed, StoredEvent, SubjectTag, same_content,
+};
+use crate::store::{Store, StoreError};
+use crate::vault::{Held, Place};
+
+#[derive(Debug)]
+pub(crate) struct Intake {
+    store: Arc<dyn Store>,
+    keeper: Arc<Keeper>,
+}
+
+/// The keys of one batch, so that each is asked for once.
+type Keys = BTreeMap<Option<SubjectTag>, Held>;
+
+impl Intake {
+    pub(crate) fn new(store: Arc<dyn Store>, keeper: Arc<Keeper>) -> Self {
+        Self { store, keeper }
+    }
+
+    /// What became of each element, durably, in its order. When it fails the whole batch may be sent again.
+    ///
+    /// The same event again is a duplicate if it says the same, and is set aside if not; nothing is ever overwritten.
+    pub(crate) async fn take(
+        &self,
+        elements: &[Received],
+        received_ms: i64,
+    ) -> Result<Vec<Outcome>, KeeperError> {
+        let mut keys = Keys::new();
+        let mut records = Vec::with_capacity(elements.len());
+        for element in elements {
+            records.push(match element {
+                Received::Event(event) => self.event(event, received_ms, &mut keys).await?,
+                Received::Problem { reason, body } => {
+                    self.aside(reason, body, received_ms, &mut keys).await?
+                }
+            });
+        }
+        let kept = self.store.append(records).await?;
+        if kept.len() != elements.len() {
+            return Err(StoreError("the store did not answer for every element".to_owned()).into());
+        }
+        let mut outcomes = Vec::with_capacity(kept.len());
+        let mut conflicts = Vec::new();
+        for (element, kept) in elements.iter().zip(kept) {
+            outcomes.push(match (element, kept) {
+                (Received::Event(_), Kept::At(_)) => Outcome::Accept,
+                (Received::Event(event), Kept::Taken(there)) => {
+                    match self.compare(event, there.as_ref()).await? {
+                        Outcome::Quarantine { reason } => {
+                            conflicts.push(self.aside(&reason, &event.body, received_ms, &mut keys).await?);
+                            Outcome::Quarantine { reason }
+                        }
+                        outcome => outcome,
+                    }
+                }
+                (Received::Problem { reason, .. }, _) => Outcome::Quarantine { reason: reason.clone() },
+                (Received::Event(_), Kept::Aside) => {
+                    return Err(StoreError("the store set an event aside".to_owned()).into());
+                }
+            });
+        }
+        if !conflicts.is_empty() {
+            self.store.append(conflicts).await?;
+        }
+        Ok(outcomes)
+    }
+
+    async fn compare(&self, event: &StoredEvent, there: Option<&Sealed>) -> Result<Outcome, KeeperError> {
+        // What is gone cannot be compared; it was here, and must not come back.
+        let Some(there) = there else { return Ok(Outcome::Duplicate) };
+        let same = match self.keeper.unseal(&place(&event.vm, event.seq), there).await? {
+            Content::Gone => true,
+            Content::Open(payload) => {
+                std::str::from_utf8(&payload.body).is_ok_and(|body| same_content(body, &event.body))
+            }
+        };
+        if same {
+            return Ok(Outcome::Duplicate);
+        }
+        let StoredEvent { vm, seq, .. } = event;
+        Ok(Outcome::Quarantine {
+            reason: format!("conflict: vm {vm} seq {seq} is already stored with other content"),
+        })
+    }
+
+    async fn event(
+        &self,
+        event: &StoredEvent,
+        received_ms: i64,
+        keys: &mut Keys,
+    ) -> Result<Record, KeeperError> {
+        let keeper = &self.keeper;
+        let subject = event.subject.as_deref().map(|id| keeper.subject(id));
+        let key = self.key(subject, received_ms, keys).await?;
+        let (sealed, commitment) = Keeper::seal(&key, &place(&event.vm, event.seq), event.body.as_bytes())?;
+        let words = match self.store.keeps_words() {
+            true => keeper.words(event.words()),
+            false => Vec::new(),
+        };
+        Ok(Record::Event(Box::new(NewEvent {
+            vm: event.vm.clone(),
+            seq: event.seq,
+            id: event.own_id().map(str::to_owned),
+            time_ms: event.time_ms,
+            received_ms,
+            request: event.request_id.as_deref().map(|id| keeper.number("request", id)),
+            session: event.session.as_deref().map(|id| keeper.number("session", id)),
+            subject,
+            route: event.route.clone(),
+            verdict: event.verdict.clone(),
+            action: event.action.clone(),
+            score: event.score,
+            rules: event.rules().into_iter().map(str::to_owned).collect(),
+            words,
+            leaf: leaf_of_event(event, &commitment, received_ms),
+            sealed,
+        })))
+    }
+
+    async fn aside(
+        &self,
+        reason: &str,
+        body: &str,
+        received_ms: i64,
+        keys: &mut Keys,
+    ) -> Result<Record, KeeperError> {
+        let key = self.key(None, received_ms, keys).await?;
+        // The reason may quote the body, so it is sealed with it.
+        let text = format!("{reason}\n{body}");
+        let digest = self.keeper.digest(&text);
+        let (sealed, _) = Keeper::seal(&key, &ASIDE, text.as_bytes())?;
+        Ok(Record::Quarantine(Quarantined { digest, at_ms: received_ms, sealed }))
+    }
+
+    async fn key(
+        &self,
+        subject: Option<SubjectTag>,
+        received_ms: i64,
+        keys: &mut Keys,
+    ) -> Result<Held, KeeperError> {
+        if let Some(key) = keys.get(&subject) {
+            return Ok(Arc::clone(key));
+        }
+        let key = self.keeper.sealing_key(received_ms, subject).await?;
+        keys.insert(subject, Arc::clone(&key));
+        Ok(key)
+    }
+}
+
+pub(super) const fn place(vm: &str, seq: i64) -> Place<'_> {
+    Place { column: "event", vm, seq }
+}
+
+const ASIDE: Place<'static> = Place { column: "quarantine", vm: "", seq: 0 };

@@ -1,0 +1,94 @@
+//! Giving events out: opened for whoever may read their text, and named for what they are where the text is gone.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::intake::place;
+use super::keeper::{Content, Keeper, KeeperError};
+use crate::domain::{Cursor, Filter, FoundEvent, Page, StoredEvent};
+use crate::store::Store;
+
+#[derive(Debug)]
+pub(crate) struct Reader {
+    store: Arc<dyn Store>,
+    keeper: Arc<Keeper>,
+}
+
+/// A page of texts, newest first.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    pub(crate) bodies: Vec<String>,
+    pub(crate) next: Option<Cursor>,
+}
+
+impl Reader {
+    pub(crate) fn new(store: Arc<dyn Store>, keeper: Arc<Keeper>) -> Self {
+        Self { store, keeper }
+    }
+
+    /// A page; where words are asked for, those events that have all of them. Such a page may be short or even empty
+    /// and still have a next one: so much and no more is looked through at once.
+    pub(crate) async fn list(&self, mut filter: Filter) -> Result<Opened, KeeperError> {
+        let limit = filter.limit;
+        let mut opened = Opened::default();
+        let mut n_seen = 0;
+        loop {
+            filter.limit = limit.saturating_sub(opened.bodies.len());
+            let Page { events, next } = self.store.list(filter.clone()).await?;
+            n_seen += events.len();
+            for event in events {
+                let body = self.body(event).await?;
+                if filter.words.is_empty() || self.has_words(&body, &filter.words) {
+                    opened.bodies.push(body);
+                }
+            }
+            opened.next = next;
+            filter.before = next;
+            if next.is_none() || filter.words.is_empty() || opened.bodies.len() >= limit || n_seen >= SEEN_MAX
+            {
+                return Ok(opened);
+            }
+        }
+    }
+
+    fn has_words(&self, body: &str, wanted: &[i64]) -> bool {
+        let Ok(event) = StoredEvent::read(body) else { return false };
+        let words = self.keeper.words(event.words());
+        wanted.iter().all(|word| words.contains(word))
+    }
+
+    pub(crate) async fn event(&self, id: String) -> Result<Option<String>, KeeperError> {
+        match self.store.event(id).await? {
+            Some(event) => self.body(event).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn body(&self, event: FoundEvent) -> Result<String, KeeperError> {
+        let content = match &event.sealed {
+            Some(sealed) => self.keeper.unseal(&place(&event.vm, event.seq), sealed).await?,
+            None => Content::Gone,
+        };
+        match content {
+            Content::Open(payload) => Ok(String::from_utf8_lossy(&payload.body).into_owned()),
+            Content::Gone => self.erased(event).await,
+        }
+    }
+
+    /// What the log still says of it.
+    async fn erased(&self, FoundEvent { idx, vm, seq, .. }: FoundEvent) -> Result<String, KeeperError> {
+        let leaf = self.store.leaves(idx, 1).await?.pop().unwrap_or_default();
+        let mut text: serde_json::Value = serde_json::from_slice(&leaf).unwrap_or_else(|_| json!({}));
+        if let Some(members) = text.as_object_mut() {
+            members.remove("leaf");
+            members.insert("schema".to_owned(), "sentinel.event/1".into());
+            members.insert("id".to_owned(), format!("{vm}-{seq}").into());
+            members.insert("erased".to_owned(), true.into());
+        }
+        Ok(text.to_string())
+    }
+}
+
+/// Some tenths of a second.
+const SEEN_MAX: usize = 20_000;

@@ -1,0 +1,119 @@
+//! The journal: who did what, as entries of the log; and `/v1/journal`, which shows it.
+//!
+//! An entry stays for ever, so it must not hold what may have to be erased: of a question only those parameters are
+//! repeated that name nobody, and of a path only what was really there.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::App;
+use super::error::ApiError;
+use super::params::{Params, RawQuery};
+use crate::access::permission::Permission;
+use crate::domain::{Access, Record};
+use crate::evidence::access_leaf;
+
+/// What was asked for, before it is known whether it is there.
+pub(super) struct Asked {
+    what: String,
+    pattern: String,
+    path: String,
+    parameters: String,
+}
+
+impl Asked {
+    pub(super) fn of(request: &Request, permission: Permission) -> Self {
+        let uri = request.uri();
+        let pattern = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        Self {
+            what: permission.to_string(),
+            pattern: pattern.to_owned(),
+            path: uri.path().to_owned(),
+            parameters: uri.query().map(parameters).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn answered(self, who: &str, status: StatusCode, at_ms: i64) -> Record {
+        let path = if status.is_success() { &self.path } else { &self.pattern };
+        let mut target: String = path.chars().filter(char::is_ascii_graphic).take(TARGET_CHARS_MAX).collect();
+        if !self.parameters.is_empty() {
+            target += "?";
+            target += &self.parameters;
+        }
+        let outcome = i64::from(status.as_u16());
+        let leaf = access_leaf(at_ms, who, &self.what, &target, outcome);
+        Record::Access(Access { at_ms, who: who.to_owned(), what: self.what, target, outcome, leaf })
+    }
+}
+
+/// The names of all parameters, and the values of those that name nobody.
+fn parameters(query: &str) -> String {
+    let mut said = Vec::new();
+    for pair in query.split('&').take(PARAMETERS_MAX) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let plain = |text: &str| {
+            text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        };
+        if !plain(name) {
+            continue;
+        }
+        said.push(match NAMES_NOBODY.contains(&name) && plain(value) {
+            true => format!("{name}={value}"),
+            false => format!("{name}=*"),
+        });
+    }
+    said.join("&")
+}
+
+#[derive(Serialize)]
+pub(crate) struct List {
+    entries: Vec<Line>,
+    next: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    index: i64,
+    /// As it stands in the log.
+    entry: Option<Box<RawValue>>,
+}
+
+pub(crate) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Result<Json<List>, ApiError> {
+    let mut params = Params::read(query)?;
+    let limit = params.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
+    let before = params.number("before", 0..=i64::MAX)?;
+    params.done()?;
+    let found = app.store.journal(limit, before).await?;
+    let next = found.last().map(|(idx, _)| *idx).filter(|_| found.len() == limit);
+    let line = |(index, access): (i64, Access)| {
+        let entry = String::from_utf8(access.leaf).ok().and_then(|leaf| RawValue::from_string(leaf).ok());
+        Line { index, entry }
+    };
+    Ok(Json(List { entries: found.into_iter().map(line).collect(), next }))
+}
+
+const NAMES_NOBODY: [&str; 14] = [
+    "limit",
+    "before",
+    "after",
+    "since_ms",
+    "until_ms",
+    "verdict",
+    "action",
+    "route",
+    "rule",
+    "vm",
+    "score_min",
+    "score_max",
+    "slot",
+    "format",
+];
+const PARAMETERS_MAX: usize = 32;
+const TARGET_CHARS_MAX: usize = 256;
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
