@@ -23,6 +23,8 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     /// How long one data key seals what is received, in ms.
     pub key_period: NonZeroI64,
+    /// How many days the texts of events are kept; `None` keeps them. The log stays in any case.
+    pub keep_days: Option<u32>,
     /// What the log calls itself in its checkpoints: a name that no other log has.
     pub log_name: String,
     /// How often a checkpoint of the log is signed, if something was appended.
@@ -117,6 +119,7 @@ impl Config {
             key_ring: None,
             key_file: None,
             key_period: DAY_MS,
+            keep_days: None,
             log_name: "sentinel.local".to_owned(),
             checkpoint_every: Duration::from_secs(1),
             tokens,
@@ -171,6 +174,9 @@ impl Config {
                 return Err(format!("{field} is not from 10 ms to 60 s"));
             }
         }
+        if self.keep_days == Some(0) {
+            return Err("keep_days is 0, expected at least 1".to_owned());
+        }
         if self.key_period < HOUR_MS {
             return Err("key_period is below an hour".to_owned());
         }
@@ -190,6 +196,7 @@ impl fmt::Debug for Config {
             .field("database", &self.database)
             .field("key_file", &self.key_file)
             .field("key_period", &self.key_period)
+            .field("keep_days", &self.keep_days)
             .field("log_name", &self.log_name)
             .field("checkpoint_every", &self.checkpoint_every)
             .field("n_tokens", &self.tokens.len())

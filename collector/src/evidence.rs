@@ -3,6 +3,7 @@
 //!
 //! Nothing below this module sees the text of an event, and nothing above it sees a key.
 
+mod erasing;
 mod files;
 mod intake;
 mod keeper;
@@ -13,6 +14,7 @@ mod reading;
 use std::sync::Arc;
 
 use crate::store::Store;
+pub(crate) use erasing::{DELETED_BY_REQUEST, Erased, Eraser, OUTLIVED};
 pub(crate) use files::{FilePath, Files, NoProof, Proof};
 pub(crate) use intake::Intake;
 pub(crate) use keeper::{Keeper, KeeperError};

@@ -17,6 +17,7 @@ mod log;
 mod metrics;
 mod params;
 mod second_opinion;
+mod subjects;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,13 +30,13 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use crate::access::permission::Permission::{
-    AskOpinion, Deploy, Export, Feedback, PollBundle, PushBundle, ReadContent, ReadEvents, ReadJournal,
-    ReadMetrics, ReadProofs, SendEvents, TakeLease,
+    AskOpinion, Deploy, Export, Feedback, ManageSubjects, PollBundle, PushBundle, ReadContent, ReadEvents,
+    ReadJournal, ReadMetrics, ReadProofs, SendEvents, TakeLease,
 };
 use crate::config::{Config, MetricsAccess};
 use crate::deploy::Desk;
 use crate::domain::BUNDLE_BYTES_MAX;
-use crate::evidence::{Evidence, Files, Intake, Keeper, Notary, Reader};
+use crate::evidence::{Eraser, Evidence, Files, Intake, Keeper, Notary, Reader};
 use crate::lease::Leases;
 use crate::store::Store;
 use auth::Door;
@@ -46,10 +47,11 @@ use second_opinion::OpinionDesk;
 /// What the handlers share.
 pub(crate) struct App {
     store: Arc<dyn Store>,
-    keeper: Arc<Keeper>,
+    pub(crate) keeper: Arc<Keeper>,
     intake: Intake,
     reader: Arc<Reader>,
     files: Files,
+    pub(crate) eraser: Arc<Eraser>,
     pub(crate) notary: Arc<Notary>,
     door: Door,
     pub(crate) desk: Arc<Desk>,
@@ -68,6 +70,7 @@ impl App {
         let Evidence { store, keeper, reader, notary } = evidence;
         Self {
             intake: Intake::new(Arc::clone(&store), Arc::clone(&keeper)),
+            eraser: Arc::new(Eraser::new(Arc::clone(&store), Arc::clone(&keeper))),
             files: Files::new(Arc::clone(&store), Arc::clone(&keeper), Arc::clone(&notary)),
             reader,
             notary,
@@ -113,6 +116,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/events/{id}/proof", get(log::prove).route_layer(may(ReadProofs)))
         .route("/log/events/{*path}", get(log::events).route_layer(may(Export)))
         .route("/log/{*path}", get(log::file).route_layer(may(ReadProofs)))
+        .route("/v1/subjects/erase", post(subjects::erase).route_layer(may(ManageSubjects)))
         .route("/v1/journal", get(journal::list).route_layer(may(ReadJournal)))
         .route("/v1/second-opinion", post(second_opinion::ask).route_layer(may(AskOpinion)))
         .route("/v1/gaps", get(gaps::list).route_layer(may(ReadEvents)))

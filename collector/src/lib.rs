@@ -56,6 +56,7 @@ pub struct Collector {
     drain_max: Duration,
     judge_every: Duration,
     checkpoint_every: Duration,
+    keep_days: Option<u32>,
 }
 
 impl Collector {
@@ -74,8 +75,8 @@ impl Collector {
         let local_addr = listener.local_addr().map_err(|error| Error(Kind::Serve(error)))?;
         let app = Arc::new(App::new(&config, evidence, Arc::new(desk), leases));
         tracing::info!(address = %local_addr, database = %config.database.display(), "collector is bound");
-        let Config { drain_max, judge_every, checkpoint_every, .. } = config;
-        Ok(Self { listener, local_addr, app, drain_max, judge_every, checkpoint_every })
+        let Config { drain_max, judge_every, checkpoint_every, keep_days, .. } = config;
+        Ok(Self { listener, local_addr, app, drain_max, judge_every, checkpoint_every, keep_days })
     }
 
     /// The address that was really bound, also for port 0.
@@ -102,6 +103,7 @@ impl Collector {
         let served = tokio::select! {
             () = desk.judge_every(self.judge_every, http::now_ms) => Ok(()),
             () = notary.run(self.checkpoint_every, http::now_ms) => Ok(()),
+            () = housekeeping(&self.app, self.keep_days) => Ok(()),
             served = pin!(server) => served.map_err(|error| Error(Kind::Serve(error))),
             () = overdue => {
                 tracing::warn!("requests were still in flight at the end of the drain");
@@ -121,6 +123,32 @@ impl Collector {
         served.and(closed)
     }
 }
+
+/// Forgets keys that other collectors have destroyed, and deletes what has outlived its time. Never ends.
+async fn housekeeping(app: &App, keep_days: Option<u32>) {
+    let mut ticks = tokio::time::interval(KEYS_CHECKED_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for n_ticks in 0_u32.. {
+        ticks.tick().await;
+        if let Err(error) = app.keeper.refresh().await {
+            tracing::warn!(%error, "it is not known whether keys were destroyed");
+        }
+        let Some(days) = keep_days.filter(|_| n_ticks % RETENTION_TICKS == 0) else { continue };
+        let now_ms = http::now_ms();
+        match app.eraser.retain(now_ms.saturating_sub(i64::from(days) * DAY_MS), now_ms).await {
+            Ok(0) => {}
+            Ok(n_events) => {
+                tracing::info!(n_events, days, "deleted the texts of events that were kept long enough")
+            }
+            Err(error) => tracing::warn!(%error, "what has outlived its time is still there"),
+        }
+    }
+}
+
+const KEYS_CHECKED_EVERY: Duration = Duration::from_secs(1);
+/// Ten minutes.
+const RETENTION_TICKS: u32 = 600;
+const DAY_MS: i64 = 86_400_000;
 
 /// The evidence in a database, with nobody served: for checking it, also beside a collector that runs.
 #[derive(Debug)]

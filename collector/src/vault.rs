@@ -31,7 +31,7 @@ mod wrap;
 
 pub(crate) use blind::{BlindWord, BlindWords, Blinder, SubjectTag};
 pub(crate) use data_key::{DataKey, KeyId, Period, Scope};
-pub(crate) use entropy::{Entropy, NoEntropy, System};
+pub(crate) use entropy::{Entropy, NoEntropy, Pooled, System};
 pub(crate) use kek::{Kek, KekError, KekId, Ring};
 pub(crate) use keyring::{Erasures, Held, KeyRow, KeyState, Keyring, Lookup, NotAdmitted};
 pub(crate) use payload::{Commitment, Payload, Salt};

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Ranges, Report, Suspect};
+use crate::evidence::{DELETED_BY_REQUEST, OUTLIVED};
 use crate::vault::{Commitment, Salt};
 
 /// Of any leaf, what is looked at here.
@@ -51,8 +52,7 @@ pub(super) fn check(
     report: &mut Report,
 ) {
     let Some(line) = line else {
-        // Erasing and retention leave the row.
-        report.say(Suspect::Event, Some(entry), "the stored event is not there any more");
+        gone.found.push(entry);
         return;
     };
     if let Some(reason) = &line.unreadable {
@@ -96,7 +96,7 @@ impl Gone {
             match self.said.iter().any(|entries| entries.contains(entry)) {
                 true => report.n_gone += 1,
                 false => {
-                    let text = "the text of the event is gone, and no entry of the log says why";
+                    let text = "the stored event is gone, and no entry of the log says why";
                     report.say(Suspect::Event, Some(entry), text);
                 }
             }
@@ -105,4 +105,4 @@ impl Gone {
 }
 
 /// The deeds after which texts are gone rightly.
-pub(crate) const DELETIONS: [&str; 2] = ["subject.erase", "retention"];
+const DELETIONS: [&str; 2] = [DELETED_BY_REQUEST, OUTLIVED];

@@ -10,7 +10,7 @@ use crate::domain::{
     Kept, NewEvent, Outcome, Quarantined, Received, Record, Sealed, StoredEvent, SubjectTag, same_content,
 };
 use crate::store::{Store, StoreError};
-use crate::vault::{Held, Place};
+use crate::vault::{Held, Place, Pooled, System};
 
 #[derive(Debug)]
 pub(crate) struct Intake {
@@ -18,8 +18,12 @@ pub(crate) struct Intake {
     keeper: Arc<Keeper>,
 }
 
-/// The keys of one batch, so that each is asked for once.
-type Keys = BTreeMap<Option<SubjectTag>, Held>;
+/// For one batch: its keys, so that each is asked for once, and its chance, for the same reason.
+struct Work {
+    received_ms: i64,
+    keys: BTreeMap<Option<SubjectTag>, Held>,
+    chance: Pooled<System>,
+}
 
 impl Intake {
     pub(crate) fn new(store: Arc<dyn Store>, keeper: Arc<Keeper>) -> Self {
@@ -34,14 +38,12 @@ impl Intake {
         elements: &[Received],
         received_ms: i64,
     ) -> Result<Vec<Outcome>, KeeperError> {
-        let mut keys = Keys::new();
+        let mut work = Work { received_ms, keys: BTreeMap::new(), chance: Pooled::new(System) };
         let mut records = Vec::with_capacity(elements.len());
         for element in elements {
             records.push(match element {
-                Received::Event(event) => self.event(event, received_ms, &mut keys).await?,
-                Received::Problem { reason, body } => {
-                    self.aside(reason, body, received_ms, &mut keys).await?
-                }
+                Received::Event(event) => self.event(event, &mut work).await?,
+                Received::Problem { reason, body } => self.aside(reason, body, &mut work).await?,
             });
         }
         let kept = self.store.append(records).await?;
@@ -56,7 +58,7 @@ impl Intake {
                 (Received::Event(event), Kept::Taken(there)) => {
                     match self.compare(event, there.as_ref()).await? {
                         Outcome::Quarantine { reason } => {
-                            conflicts.push(self.aside(&reason, &event.body, received_ms, &mut keys).await?);
+                            conflicts.push(self.aside(&reason, &event.body, &mut work).await?);
                             Outcome::Quarantine { reason }
                         }
                         outcome => outcome,
@@ -92,16 +94,12 @@ impl Intake {
         })
     }
 
-    async fn event(
-        &self,
-        event: &StoredEvent,
-        received_ms: i64,
-        keys: &mut Keys,
-    ) -> Result<Record, KeeperError> {
+    async fn event(&self, event: &StoredEvent, work: &mut Work) -> Result<Record, KeeperError> {
         let keeper = &self.keeper;
         let subject = event.subject.as_deref().map(|id| keeper.subject(id));
-        let key = self.key(subject, received_ms, keys).await?;
-        let (sealed, commitment) = Keeper::seal(&key, &place(&event.vm, event.seq), event.body.as_bytes())?;
+        let key = self.key(subject, work).await?;
+        let (sealed, commitment) =
+            Keeper::seal(&key, &place(&event.vm, event.seq), event.body.as_bytes(), &mut work.chance)?;
         let words = match self.store.keeps_words() {
             true => keeper.words(event.words()),
             false => Vec::new(),
@@ -111,7 +109,7 @@ impl Intake {
             seq: event.seq,
             id: event.own_id().map(str::to_owned),
             time_ms: event.time_ms,
-            received_ms,
+            received_ms: work.received_ms,
             request: event.request_id.as_deref().map(|id| keeper.number("request", id)),
             session: event.session.as_deref().map(|id| keeper.number("session", id)),
             subject,
@@ -121,37 +119,26 @@ impl Intake {
             score: event.score,
             rules: event.rules().into_iter().map(str::to_owned).collect(),
             words,
-            leaf: leaf_of_event(event, &commitment, received_ms),
+            leaf: leaf_of_event(event, &commitment, work.received_ms),
             sealed,
         })))
     }
 
-    async fn aside(
-        &self,
-        reason: &str,
-        body: &str,
-        received_ms: i64,
-        keys: &mut Keys,
-    ) -> Result<Record, KeeperError> {
-        let key = self.key(None, received_ms, keys).await?;
+    async fn aside(&self, reason: &str, body: &str, work: &mut Work) -> Result<Record, KeeperError> {
+        let key = self.key(None, work).await?;
         // The reason may quote the body, so it is sealed with it.
         let text = format!("{reason}\n{body}");
         let digest = self.keeper.digest(&text);
-        let (sealed, _) = Keeper::seal(&key, &ASIDE, text.as_bytes())?;
-        Ok(Record::Quarantine(Quarantined { digest, at_ms: received_ms, sealed }))
+        let (sealed, _) = Keeper::seal(&key, &ASIDE, text.as_bytes(), &mut work.chance)?;
+        Ok(Record::Quarantine(Quarantined { digest, at_ms: work.received_ms, sealed }))
     }
 
-    async fn key(
-        &self,
-        subject: Option<SubjectTag>,
-        received_ms: i64,
-        keys: &mut Keys,
-    ) -> Result<Held, KeeperError> {
-        if let Some(key) = keys.get(&subject) {
+    async fn key(&self, subject: Option<SubjectTag>, work: &mut Work) -> Result<Held, KeeperError> {
+        if let Some(key) = work.keys.get(&subject) {
             return Ok(Arc::clone(key));
         }
-        let key = self.keeper.sealing_key(received_ms, subject).await?;
-        keys.insert(subject, Arc::clone(&key));
+        let key = self.keeper.sealing_key(work.received_ms, subject).await?;
+        work.keys.insert(subject, Arc::clone(&key));
         Ok(key)
     }
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::domain::{DataKeyRow, Sealed, SubjectTag};
 use crate::store::{KeyChange, Store, StoreError};
 use crate::vault::{
-    Blinder, Commitment, DataKey, Erasures, Held, KeyId, KeyRow, KeyState, Keyring, Lookup, NoEntropy, Nonce,
-    NotAdmitted, Payload, Period, Place, Refused, Ring, Root, Salt, Scope, System, Wrapped,
+    Blinder, Commitment, DataKey, Entropy, Erasures, Held, KeyId, KeyRow, KeyState, Keyring, Lookup,
+    NoEntropy, Nonce, NotAdmitted, Payload, Period, Place, Refused, Ring, Root, Salt, Scope, System, Wrapped,
 };
 
 pub(crate) struct Keeper {
@@ -130,16 +130,16 @@ impl Keeper {
         Ok(())
     }
 
-    /// The random parts are drawn here, so that nobody else has to think of them.
     pub(crate) fn seal(
         key: &DataKey,
         place: &Place<'_>,
         body: &[u8],
+        chance: &mut dyn Entropy,
     ) -> Result<(Sealed, Commitment), KeeperError> {
-        let payload = Payload { body, salt: Salt::fresh(&mut System)? };
+        let payload = Payload { body, salt: Salt::fresh(chance)? };
         let commitment = payload.commitment();
         let bytes = key
-            .seal(place, &payload, Nonce::fresh(&mut System)?)
+            .seal(place, &payload, Nonce::fresh(chance)?)
             .map_err(|reason| KeeperError::Key { what: "an event was not sealed", reason })?;
         Ok((Sealed { key: key.id().0, bytes }, commitment))
     }

@@ -17,6 +17,9 @@ pub(crate) trait Keys: Send + Sync {
 
     fn change_keys(&self, change: KeyChange) -> Answer<'_, u64>;
 
+    /// Index and time of receipt of the events that are there, in the order of the log.
+    fn oldest_events(&self, limit: usize) -> Answer<'_, Vec<(i64, i64)>>;
+
     /// A secret of the collector itself, wrapped.
     fn secret(&self, name: String) -> Answer<'_, Option<Vec<u8>>>;
 }
@@ -34,6 +37,13 @@ pub(crate) enum KeyChange {
     /// events what they can be found by. The bytes of the keys are gone from the files, too.
     Erase {
         subject: SubjectTag,
+        at_ms: i64,
+    },
+    /// Deletes the events up to an index, what was set aside before a moment, and the keys of periods that ended before
+    /// it. The accounts of VMs stay.
+    Retire {
+        upto: i64,
+        before_ms: i64,
         at_ms: i64,
     },
     PutSecret {

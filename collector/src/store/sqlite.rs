@@ -207,6 +207,10 @@ impl Keys for SqliteStore {
         Box::pin(write::ask(&self.jobs, |answer| Job::Keys(change, answer)))
     }
 
+    fn oldest_events(&self, limit: usize) -> Answer<'_, Vec<(i64, i64)>> {
+        Box::pin(within(READ_WAIT, read::oldest(&self.readers, limit)))
+    }
+
     fn secret(&self, name: String) -> Answer<'_, Option<Vec<u8>>> {
         Box::pin(within(READ_WAIT, async move { keys::secret(&self.readers, &name).await }))
     }

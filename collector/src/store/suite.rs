@@ -278,7 +278,7 @@ pub(crate) fn new_event(vm: &str, seq: i64) -> NewEvent {
 }
 
 fn sealed(vm: &str, seq: i64) -> Sealed {
-    Sealed { key: 1, bytes: format!("payload of {vm} {seq}").into_bytes() }
+    Sealed { key: 7, bytes: format!("payload of {vm} {seq}").into_bytes() }
 }
 
 fn access(what: &str) -> Record {

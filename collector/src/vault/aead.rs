@@ -3,7 +3,6 @@
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 
 use super::{
-    bound::Bound,
     refused::Refused,
     secret::{NONCE_BYTES, Secret},
 };
@@ -14,11 +13,11 @@ pub(super) const TAG_BYTES: usize = 16;
 pub(super) fn encrypt(
     key: &Secret,
     nonce: &[u8; NONCE_BYTES],
-    bound: &Bound,
+    bound: &[u8],
     text: &mut [u8],
 ) -> Result<[u8; TAG_BYTES], Refused> {
     let cipher = XChaCha20Poly1305::new(key.bytes().into());
-    let tag = cipher.encrypt_inout_detached(nonce.into(), bound.as_bytes(), text.into());
+    let tag = cipher.encrypt_inout_detached(nonce.into(), bound, text.into());
     tag.map(Into::into).map_err(|_| Refused::TooLong)
 }
 
@@ -26,11 +25,11 @@ pub(super) fn encrypt(
 pub(super) fn decrypt(
     key: &Secret,
     nonce: &[u8; NONCE_BYTES],
-    bound: &Bound,
+    bound: &[u8],
     text: &mut [u8],
     tag: &[u8; TAG_BYTES],
 ) -> Result<(), Refused> {
     let cipher = XChaCha20Poly1305::new(key.bytes().into());
-    let opened = cipher.decrypt_inout_detached(nonce.into(), bound.as_bytes(), text.into(), tag.into());
+    let opened = cipher.decrypt_inout_detached(nonce.into(), bound, text.into(), tag.into());
     opened.map_err(|_| Refused::Forged)
 }

@@ -27,7 +27,7 @@ pub(crate) struct SubjectTag(pub(crate) [u8; TAG_BYTES]);
 pub(crate) struct BlindWord(pub(crate) u64);
 
 /// The different words of one event, or of one question.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BlindWords {
     /// In the order of the hashes, so that the order of the text is not told.
     pub(crate) words: BTreeSet<BlindWord>,
@@ -78,7 +78,8 @@ impl Blinder {
     }
 
     fn hasher(&self) -> SipHasher24 {
-        self.word.bytes().first_chunk().map(SipHasher24::new_with_key).unwrap_or_default()
+        #[expect(clippy::expect_used, reason = "a secret has 32 bytes, and these are 16")]
+        SipHasher24::new_with_key(self.word.bytes().first_chunk().expect("16 bytes"))
     }
 
     fn collect<'t>(

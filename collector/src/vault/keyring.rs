@@ -154,8 +154,9 @@ impl Keyring {
         ids.iter().for_each(|id| self.put(*id, SlotState::Destroyed { at_ms }));
     }
 
+    /// Of the largest of its tables.
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.slots.len().max(self.by_scope.len()).max(self.by_use.len())
     }
 
     fn put(&mut self, id: KeyId, state: SlotState) {

@@ -50,7 +50,7 @@ impl DataKey {
         sealed.extend_from_slice(payload.body);
         sealed.extend_from_slice(&payload.salt.0);
         let text = sealed.get_mut(HEAD_BYTES..).unwrap_or_default();
-        let tag = encrypt(self.secret(), &nonce, &place.bound(), text)?;
+        let tag = encrypt(self.secret(), &nonce, place.bound().as_bytes(), text)?;
         sealed.extend_from_slice(&tag);
         Ok(sealed)
     }
@@ -65,7 +65,7 @@ impl DataKey {
         let (text, tag) = rest.split_last_chunk().ok_or(wrong)?;
         let body_bytes = text.len().checked_sub(SALT_BYTES).ok_or(wrong)?;
         let mut body = text.to_vec();
-        decrypt(self.secret(), nonce, &place.bound(), &mut body, tag)?;
+        decrypt(self.secret(), nonce, place.bound().as_bytes(), &mut body, tag)?;
         let salt = Salt(*body.last_chunk().ok_or(wrong)?);
         body.truncate(body_bytes);
         Ok(Payload { body, salt })

@@ -67,3 +67,16 @@ fn nonce(number: u64, last: bool) -> [u8; 12] {
     let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
     [0, 0, 0, a, b, c, d, e, f, g, h, u8::from(last)]
 }
+
+/// A file of whole chunks whose last one is followed by an empty one, which [`Sealer`] never writes.
+#[cfg(test)]
+pub(super) fn with_empty_last_chunk(file: &[u8], ring: &super::kek::Ring) -> std::io::Result<Vec<u8>> {
+    let mut rest = file;
+    let (_, key) = header::Header::read(&mut rest)?.open(ring)?;
+    let (chunks, header) = (Chunks::new(&key), &file[..file.len() - rest.len()]);
+    let (mut chunk, tag) = (rest[..CHUNK_BYTES].to_vec(), rest[CHUNK_BYTES..].try_into().unwrap());
+    assert!(chunks.decrypt(0, true, &mut chunk, &tag));
+    let tag = chunks.encrypt(0, false, &mut chunk).unwrap();
+    let end = chunks.encrypt(1, true, &mut []).unwrap();
+    Ok([header, &chunk, &tag, &end].concat())
+}

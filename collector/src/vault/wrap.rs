@@ -62,7 +62,8 @@ impl Wrapped {
         let nonce = nonce.into_bytes();
         let mut text = *secret.bytes();
         // If encryption fails, the copy is still plain; it fails only for lengths that this is not.
-        let tag = encrypt(&derived(kek.secret(), context.purpose), &nonce, &context.bound, &mut text)?;
+        let tag =
+            encrypt(&derived(kek.secret(), context.purpose), &nonce, context.bound.as_bytes(), &mut text)?;
         Ok(Self { kek: kek.id(), nonce, secret: text, tag })
     }
 
@@ -71,7 +72,7 @@ impl Wrapped {
         let mut secret = Secret::blank();
         *secret.bytes_mut() = self.secret;
         let key = derived(kek.secret(), context.purpose);
-        decrypt(&key, &self.nonce, &context.bound, secret.bytes_mut(), &self.tag)?;
+        decrypt(&key, &self.nonce, context.bound.as_bytes(), secret.bytes_mut(), &self.tag)?;
         Ok(secret)
     }
 

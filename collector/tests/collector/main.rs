@@ -15,4 +15,5 @@ mod operate;
 mod read;
 mod redis;
 mod second_opinion;
+mod subjects;
 mod trials;

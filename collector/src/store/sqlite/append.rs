@@ -5,7 +5,7 @@
 //! has to know of the past (the next index, each VM's account, the numbers of rules) is remembered between transactions
 //! by [`Memory`], and forgotten after any failure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::sqlite::Sqlite;
 use sqlx::{QueryBuilder, Transaction};
@@ -50,6 +50,8 @@ pub(super) struct Work<'c, 'm> {
     events: Vec<Row>,
     /// (rule, time, index).
     fired: Vec<(i64, i64, i64)>,
+    /// Keys that live, as of this transaction.
+    living: BTreeSet<i64>,
 }
 
 struct Row {
@@ -71,7 +73,15 @@ impl<'c, 'm> Work<'c, 'm> {
                     .await?
             }
         };
-        Ok(Self { tx, memory, next, leaves: Vec::new(), events: Vec::new(), fired: Vec::new() })
+        Ok(Self {
+            tx,
+            memory,
+            next,
+            leaves: Vec::new(),
+            events: Vec::new(),
+            fired: Vec::new(),
+            living: BTreeSet::new(),
+        })
     }
 
     pub(super) async fn keep(&mut self, record: Record) -> Result<Kept, StoreError> {
@@ -83,6 +93,7 @@ impl<'c, 'm> Work<'c, 'm> {
     }
 
     async fn event(&mut self, mut event: NewEvent) -> Result<Kept, StoreError> {
+        self.check_key(event.sealed.key).await?;
         let mut account = self.account(&event.vm).await?;
         if event.seq > account.last_seq {
             self.add_gap(account.no, account.last_seq + 1, event.seq - 1).await?;
@@ -101,6 +112,19 @@ impl<'c, 'm> Work<'c, 'm> {
         let idx = self.leaf(std::mem::take(&mut event.leaf)).await?;
         self.events.push(Row { idx, vm_no: account.no, event });
         Ok(Kept::At(idx))
+    }
+
+    /// Somebody may have sealed with a key that was destroyed since; nobody would ever read that.
+    async fn check_key(&mut self, key: i64) -> Result<(), StoreError> {
+        if !self.living.insert(key) {
+            return Ok(());
+        }
+        let query = sqlx::query_scalar("SELECT 1 FROM data_keys WHERE id = ? AND wrapped IS NULL");
+        let destroyed: Option<i64> = query.bind(key).fetch_optional(&mut *self.tx).await?;
+        match destroyed {
+            Some(_) => Err(StoreError("an event was sealed with a key that is destroyed".to_owned())),
+            None => Ok(()),
+        }
     }
 
     async fn access(&mut self, access: Access) -> Result<Kept, StoreError> {

@@ -90,6 +90,7 @@ pub(super) async fn apply(connection: &mut SqliteConnection, change: KeyChange) 
                 .await?
         }
         KeyChange::Erase { subject, at_ms } => return erase(connection, subject, at_ms).await,
+        KeyChange::Retire { upto, before_ms, at_ms } => return retire(connection, upto, before_ms, at_ms).await,
         KeyChange::PutSecret { name, wrapped } => {
             sqlx::query("INSERT INTO secrets (name, wrapped) VALUES (?, ?) ON CONFLICT DO NOTHING")
                 .bind(name)
@@ -128,6 +129,34 @@ async fn erase(
     tx.commit().await?;
     // The pages of the database are overwritten (`secure_delete`); the journal still has them as they were.
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(connection).await?;
+    Ok(result.rows_affected())
+}
+
+async fn retire(
+    connection: &mut SqliteConnection,
+    upto: i64,
+    before_ms: i64,
+    at_ms: i64,
+) -> Result<u64, StoreError> {
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let result = sqlx::query("DELETE FROM events WHERE idx <= ?").bind(upto).execute(&mut *tx).await?;
+    // By the events' own time, which is as near to that of their receipt as it matters here; what is left finds nothing.
+    sqlx::query("DELETE FROM event_rules WHERE time_ms < ? AND idx <= ?")
+        .bind(before_ms)
+        .bind(upto)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("DELETE FROM quarantine WHERE last_ms < ?").bind(before_ms).execute(&mut *tx).await?;
+    // A period's key goes once a later period has ended, too: then nothing that it sealed is there any more.
+    sqlx::query(
+        "UPDATE data_keys SET wrapped = NULL, destroyed_ms = ?1 WHERE wrapped IS NOT NULL AND period <
+             (SELECT max(period) FROM data_keys WHERE period <= ?2)",
+    )
+    .bind(at_ms)
+    .bind(before_ms)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
     Ok(result.rows_affected())
 }
 

@@ -152,6 +152,11 @@ pub(super) async fn events_at(
     Ok(found.into_iter().map(FoundEvent::from).collect())
 }
 
+pub(super) async fn oldest(readers: &SqlitePool, limit: usize) -> Result<Vec<(i64, i64)>, StoreError> {
+    let query = sqlx::query_as("SELECT idx, received_ms FROM events ORDER BY idx LIMIT ?");
+    Ok(query.bind(count_of(limit)).fetch_all(readers).await?)
+}
+
 pub(super) async fn gaps(readers: &SqlitePool, query: &GapsQuery) -> Result<GapsPage, StoreError> {
     let mut select = Query::new("SELECT no, vm, first_seq, last_seq, n_events FROM vms WHERE 1");
     if let Some(vm) = &query.vm {

@@ -1,7 +1,7 @@
 //! The log and the keys of a store.
 
 use super::{access, event, new_event};
-use crate::domain::{CheckpointRow, DataKeyRow, Filter, NewEvent, Record, TileRow};
+use crate::domain::{CheckpointRow, DataKeyRow, Filter, NewEvent, Record, Sealed, TileRow};
 use crate::store::{KeyChange, Publication, Store};
 
 pub(super) async fn run<S: Store + 'static>(fresh: &mut impl AsyncFnMut() -> S) {
@@ -138,5 +138,8 @@ async fn an_erased_subject_has_neither_keys_nor_payloads(store: &dyn Store) {
     let page = store.list(Filter { limit: 9, session: Some(5), ..Filter::default() }).await.unwrap();
     assert_eq!(page.events.len(), 1, "an erased event is not found by what it was about");
     assert_eq!(store.leaves(0, 9).await.unwrap().len(), 3, "the log stays whole");
+    let late = NewEvent { sealed: Sealed { key: 2, bytes: vec![1] }, ..new_event("a", 4) };
+    let late = Record::Event(Box::new(late));
+    assert!(store.append(vec![late]).await.is_err(), "nothing is kept that nobody can read");
     assert_eq!(store.append(vec![of(gone, 3)]).await.unwrap(), [crate::domain::Kept::Taken(None)]);
 }
