@@ -1,5 +1,6 @@
 //! Acknowledged is on disk: after a shutdown, after a drop, after `kill -9`.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use serde_json::Value;
 
 use crate::bundles::{ADMIN, operator, sealed};
 use crate::support::{Client, Folder, config, event, walk};
-use sentinel_collector::Collector;
+use sentinel_collector::audit::{Check, check};
+use sentinel_collector::{Collector, StoredEvidence};
 
 #[tokio::test]
 async fn events_outlive_a_shutdown() {
@@ -37,34 +39,73 @@ fn events_outlive_a_runtime_that_is_dropped_in_mid_air() {
 /// The child is this test binary itself, told to run [`child`].
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_acknowledged_outlives_kill_9_in_the_middle_of_ingest() {
+    kill_again_and_again(3).await;
+}
+
+/// `cargo test --release -p sentinel-collector two_hundred -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
+async fn two_hundred_kills_lose_nothing_and_leave_evidence_that_verifies() {
+    kill_again_and_again(200).await;
+}
+
+/// Each VM sends its numbers without a gap, so that its account says whether what was acknowledged is there, once.
+async fn kill_again_and_again(rounds: usize) {
     let folder = Folder::new();
-    for round in 0..3 {
+    let mut acknowledged: BTreeMap<String, i64> = BTreeMap::new();
+    let (mut n_sent, mut sending) = (0, Duration::ZERO);
+    for round in 0..rounds {
         let (mut process, client) = spawn_child(&folder);
-        let n_sent = Arc::new(AtomicUsize::new(0));
-        let senders: Vec<_> = (0..4)
+        let begun = Instant::now();
+        let n_now = Arc::new(AtomicUsize::new(0));
+        let senders: Vec<_> = (0..8)
             .map(|sender| {
                 let vm = format!("r{round}-{sender}");
-                tokio::spawn(send_until_refused(client.clone(), vm, Arc::clone(&n_sent)))
+                tokio::spawn(send_until_refused(client.clone(), vm, Arc::clone(&n_now)))
             })
             .collect();
-        let until = Instant::now() + Duration::from_secs(30);
-        while n_sent.load(Ordering::Relaxed) < 20 * (round + 1) && Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        // Not a round number, and another one each time, so that it falls anywhere between two commits.
+        let pause = Duration::from_micros(40_000 + (round as u64).wrapping_mul(7_919) % 400_000);
+        let until = begun + Duration::from_secs(30);
+        while n_now.load(Ordering::Relaxed) == 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_micros(500)).await;
         }
+        tokio::time::sleep(pause).await;
         process.kill().unwrap();
+        sending += begun.elapsed();
         process.wait().unwrap();
-        let mut acknowledged = Vec::new();
+        n_sent += n_now.load(Ordering::Relaxed);
         for sender in senders {
-            acknowledged.extend(sender.await.unwrap());
+            let (vm, last) = sender.await.unwrap();
+            acknowledged.insert(vm, last);
         }
-        assert!(acknowledged.len() > 10, "only {} events were sent", acknowledged.len());
-        let running = folder.start().await;
-        let stored = walk(&running.client, "limit=1000").await;
-        for id in acknowledged {
-            assert!(stored.contains(&id), "{id} was acknowledged and is gone");
-        }
-        running.stop().await;
     }
+    assert!(acknowledged.values().sum::<i64>() > 100 * rounds as i64 / 2, "{acknowledged:?}");
+    println!("{rounds} kills at {:.0} events/s", n_sent as f64 / sending.as_secs_f64());
+    let running = folder.start().await;
+    let mut after = String::new();
+    let mut n_stored = 0;
+    loop {
+        let page = running.client.json(&format!("/v1/gaps?limit=100{after}")).await;
+        for vm in page["vms"].as_array().unwrap() {
+            let (name, count) = (vm["vm"].as_str().unwrap(), vm["count"].as_i64().unwrap());
+            assert_eq!(vm["missing"], 0, "{vm}");
+            assert!(count >= acknowledged.remove(name).unwrap(), "{vm}");
+            n_stored += count;
+        }
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    acknowledged.retain(|_, last| *last > 0);
+    assert!(acknowledged.is_empty(), "nothing is there of {acknowledged:?}");
+    running.stop().await;
+    let mut evidence = StoredEvidence::open(&config(&folder.database())).await.unwrap();
+    let report = check(&Check::default(), &mut evidence).await.unwrap();
+    assert!(report.is_good(), "{report:?}");
+    assert_eq!((report.n_events, report.n_opened), (n_stored as u64, n_stored as u64));
+    assert!(report.missing.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,21 +134,21 @@ async fn a_deployment_that_was_answered_outlives_kill_9() {
     }
 }
 
-/// Sends batches of five until the other side is gone; gives the ids that were acknowledged.
-async fn send_until_refused(client: Client, vm: String, n_sent: Arc<AtomicUsize>) -> Vec<String> {
-    let mut acknowledged = Vec::new();
-    for first in (1..).step_by(5) {
-        let batch: Vec<Value> = (first..first + 5).map(|seq| event(&vm, seq)).collect();
+/// Sends batches until the other side is gone; gives the last number that was acknowledged.
+async fn send_until_refused(client: Client, vm: String, n_sent: Arc<AtomicUsize>) -> (String, i64) {
+    let mut last = 0;
+    for first in (1..).step_by(BATCH) {
+        let batch: Vec<Value> = (first..first + BATCH as i64).map(|seq| event(&vm, seq)).collect();
         let client = client.clone();
         // The helper panics when the connection breaks, which is how this ends.
         match tokio::spawn(async move { client.ingest(&batch).await }).await {
-            Ok(report) => assert_eq!(report["accepted"], 5),
+            Ok(report) => assert_eq!(report["accepted"], BATCH),
             Err(_) => break,
         }
-        n_sent.fetch_add(5, Ordering::Relaxed);
-        acknowledged.extend((first..first + 5).map(|seq| format!("{vm}-{seq}")));
+        n_sent.fetch_add(BATCH, Ordering::Relaxed);
+        last = first + BATCH as i64 - 1;
     }
-    acknowledged
+    (vm, last)
 }
 
 fn spawn_child(folder: &Folder) -> (Child, Client) {
@@ -170,4 +211,5 @@ async fn throughput() {
     }
 }
 
+const BATCH: usize = 100;
 const CHILD_DATABASE: &str = "SENTINEL_COLLECTOR_TEST_DATABASE";

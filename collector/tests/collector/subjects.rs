@@ -72,7 +72,10 @@ async fn no_byte_of_an_erased_person_is_left_and_the_log_still_verifies() {
     assert_eq!(erase(&running, "nobody@example.org").await, json!({"events": 0, "keys": 0}));
 
     let gone = running.client.json("/v1/events/a-3").await;
-    assert_eq!((&gone["erased"], &gone["verdict"], &gone["content"]), (&json!(true), &json!("clean"), &Value::Null));
+    assert_eq!(
+        (&gone["erased"], &gone["verdict"], &gone["content"]),
+        (&json!(true), &json!("clean"), &Value::Null)
+    );
     let stays = running.client.json("/v1/events/a-4").await;
     assert_eq!(stays["subject"], BEN);
     let proof = running.client.json("/v1/events/a-3/proof").await;
