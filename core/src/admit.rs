@@ -56,7 +56,11 @@ pub(crate) struct Gate {
     usage: Usage,
     reached: Vec<LimitReached>,
     visit: Option<Visit>,
+    subject: Option<String>,
 }
+
+/// Longer ones are cut: a header may have any length.
+const SUBJECT_CHARS_MAX: usize = 256;
 
 impl Guards {
     /// The key must be the same for all that count together, and nobody else's.
@@ -75,7 +79,7 @@ impl Guards {
     }
 
     pub const fn is_empty(&self) -> bool {
-        self.limiter.is_empty() && self.sessions.is_none()
+        self.limiter.is_empty() && self.sessions.is_none() && !self.who.name_in_events
     }
 
     pub const fn limiter(&self) -> &Limiter {
@@ -86,15 +90,25 @@ impl Guards {
 impl Gate {
     pub(crate) fn new(guards: Arc<Guards>, memory: Box<dyn SharedMemory>, peer: Peer) -> Self {
         let (admitted, usage) = (Admitted::default(), Usage::default());
-        Self { guards, memory, peer, admitted, usage, reached: Vec::new(), visit: None }
+        Self { guards, memory, peer, admitted, usage, reached: Vec::new(), visit: None, subject: None }
     }
 
     /// What the headers say of the session. `tenant` is one that policy knows.
     pub(crate) fn meet(&mut self, headers: &Headers<'_>, route: &str, tenant: Option<&str>) {
-        let Some(sessions) = &self.guards.sessions else { return };
         let tenant = self.peer.tenant.as_deref().or(tenant.map(str::as_bytes));
         let who = Who { headers, peer: &self.peer.address, user: self.peer.user.as_deref(), tenant, route };
+        if self.guards.who.name_in_events {
+            let user = self.guards.who.user(&who).map(<[u8]>::trim_ascii).filter(|user| !user.is_empty());
+            self.subject =
+                user.map(|user| String::from_utf8_lossy(user).chars().take(SUBJECT_CHARS_MAX).collect());
+        }
+        let Some(sessions) = &self.guards.sessions else { return };
         self.visit = Some(Visit::of(sessions.client(&who, &self.guards.who)));
+    }
+
+    /// Whom the event is about, if events are to say so.
+    pub(crate) fn take_subject(&mut self) -> Option<String> {
+        self.subject.take()
     }
 
     pub(crate) const fn visit(&self) -> Option<&Visit> {

@@ -27,6 +27,9 @@ pub struct Event {
     pub time_ms: u64,
     pub request_id: Option<String>,
     pub trace_id: Option<String>,
+    /// The user, where policy wants events to name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     pub route: Option<String>,
     pub profile: Option<String>,
     pub method: String,
@@ -52,6 +55,9 @@ pub struct Event {
     /// The signed bundle that decided, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<String>,
+    /// SHA-256 of the model that looked at texts, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Whether a candidate decided in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<Arm>,

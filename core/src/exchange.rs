@@ -408,6 +408,7 @@ impl Exchange {
     pub fn finish(self, id: EventId<'_>, now: Time, degraded: Option<&str>) -> Event {
         let watches = self.profile().mode == Mode::Monitor;
         let Self { engine, meta, request, mut response, mut outcome, mut restored, mut gate, .. } = self;
+        let subject = gate.as_mut().and_then(Gate::take_subject);
         let session = gate.as_ref().and_then(Gate::visit).and_then(Visit::seen);
         // Cut off in the middle: what was seen so far counts.
         if let Some(stream) = response.stream.take() {
@@ -436,6 +437,7 @@ impl Exchange {
             time_ms: now.millis(),
             request_id: meta.request_id,
             trace_id: meta.trace_id,
+            subject,
             route: meta.route,
             profile: meta.profile,
             method: meta.method,
@@ -457,6 +459,7 @@ impl Exchange {
             },
             policy: engine.policy_hash().to_string(),
             bundle: None,
+            model: engine.model().map(|model| String::from(model.hash())),
             arm: None,
             shadow: None,
             packs: engine.packs().to_vec(),

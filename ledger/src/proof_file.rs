@@ -1,7 +1,7 @@
 //! A proof that an entry is in a log, in one file for whoever has no access to the log (C2SP `tlog-proof`): the entry's
 //! index, the path to the root, and the signed checkpoint.
 
-use alloc::{string::ToString, vec::Vec};
+use alloc::vec::Vec;
 use core::fmt;
 
 use sentinel_bundle::base64;

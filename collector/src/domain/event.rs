@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn the_event_that_filters_send_is_read_completely() {
         let text = r#"{"schema":"sentinel.event/1","id":"0a-7","vm":"0a","seq":7,"time_ms":1790000000000,
-            "request_id":"r","session_id":null,"trace_id":null,"route":"chat","profile":null,"method":"POST","host":"h",
+            "subject":"ann","model":"68410671","request_id":"r","session_id":null,"trace_id":null,"route":"chat","profile":null,"method":"POST","host":"h",
             "path":"/v1/chat/completions","verdict":"malicious","action":"block","would":null,"direction":"request",
             "score":0.75,"findings":[{"rule":"injection/ignore","version":1,"family":"injection","channel":"user",
             "direction":"request","view":"base64","start":10,"end":42,"score":0.9,"moved":0.5}],"findings_total":1,"gaps":[],
@@ -353,6 +353,10 @@ mod tests {
         let sent = StoredEvent::read(&serde_json::to_string(&event).unwrap()).unwrap();
         let expected = StoredEvent { body: sent.body.clone(), ..StoredEvent::read(text).unwrap() };
         assert_eq!(sent, expected);
+        assert_eq!(
+            (sent.subject.as_deref(), sent.provenance.model.as_deref()),
+            (Some("ann"), Some("68410671"))
+        );
         assert_eq!((sent.rules(), sent.route.as_deref()), (vec!["injection/ignore"], Some("chat")));
         assert_eq!(sentinel_core::event::SCHEMA, SCHEMA);
         assert_eq!(sentinel_core::Verdict::ALL.map(sentinel_core::Verdict::name), super::super::VERDICTS);

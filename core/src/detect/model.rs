@@ -21,7 +21,10 @@ use super::{
     Detector, Hits, RuleIdx, RuleInfo,
     second::{OpenWindow, WindowReader},
 };
-use crate::text::{View, for_each_word};
+use crate::{
+    hash::sha256_hex,
+    text::{View, for_each_word},
+};
 
 /// By the heads of the model, from the second on: the first says that something is wrong, the others what.
 const RULES: [(&str, Family); 2 * (HEADS - 1)] = [
@@ -47,6 +50,8 @@ pub(crate) fn rule_of_opinion(family: Family) -> Option<u16> {
 #[derive(Debug)]
 pub struct CompactModel {
     parts: Yoke<Parts<'static>, Option<Arc<[u8]>>>,
+    /// SHA-256 of the artefact, in hex.
+    hash: String,
 }
 
 #[derive(Debug, Yokeable)]
@@ -101,13 +106,19 @@ impl CompactModel {
 
     /// An artefact that stays in memory as long as the process.
     pub fn open(artifact: &'static [u8]) -> Result<Self, ArtifactError> {
-        Ok(Self { parts: Yoke::new_owned(Parts::open(artifact)?) })
+        Ok(Self { parts: Yoke::new_owned(Parts::open(artifact)?), hash: sha256_hex(artifact) })
     }
 
     /// An artefact that came at run time.
     pub fn open_shared(artifact: Arc<[u8]>) -> Result<Self, ArtifactError> {
+        let hash = sha256_hex(&artifact);
         let parts = Yoke::try_attach_to_cart(artifact, |artifact| Parts::open(artifact))?;
-        Ok(Self { parts: parts.wrap_cart_in_option() })
+        Ok(Self { parts: parts.wrap_cart_in_option(), hash })
+    }
+
+    /// Names it in events: SHA-256 of the artefact, in hex.
+    pub fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// What it is, what it was trained with and how well it does: JSON.

@@ -4,3 +4,4 @@
 mod host;
 mod known_texts;
 mod sessions;
+mod subjects;

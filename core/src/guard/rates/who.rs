@@ -27,6 +27,8 @@ pub struct WhoPolicy {
     /// What names the user in a token that the proxy has verified. Instead of the header.
     pub user_claim: Option<Claim>,
     pub tenant_claim: Option<Claim>,
+    /// Events name the user as `subject`, so that what is kept about one person can be found, given out and erased.
+    pub name_in_events: bool,
 }
 
 /// A claim in the payload of a token, which Envoy's `jwt_authn` filter has verified and written down.
