@@ -7,5 +7,6 @@ pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod scan;
 pub(crate) mod serve;
+pub(crate) mod subjects;
 pub(crate) mod train;
 pub(crate) mod version;

@@ -48,6 +48,9 @@ enum Command {
     /// List, explain and test rules.
     #[command(subcommand)]
     Rules(command::rules::Command),
+    /// Forget a person.
+    #[command(subcommand)]
+    Subjects(command::subjects::Command),
     /// Show versions of this command and of what is built in.
     Version,
 }
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Bundle(command) => command::bundle::run(&command),
         Command::Policy(command) => command::policy::run(&command),
         Command::Rules(command) => command::rules::run(&command),
+        Command::Subjects(command) => command::subjects::run(&command),
         Command::Version => command::version::run(),
     };
     finish(outcome, cli.json)

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZeroI64,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -75,6 +76,19 @@ pub(crate) struct Args {
     /// Threads that give second opinions; each keeps a core busy.
     #[arg(long, env = "SENTINEL_DEEP_WORKERS", default_value_t = 1)]
     deep_workers: usize,
+    /// The keys that seal what is stored, made at the first start; without it `<database>.keys`. Keep a copy elsewhere:
+    /// without them nobody reads the database.
+    #[arg(long, env = "SENTINEL_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Hours after which another data key seals what arrives.
+    #[arg(long, env = "SENTINEL_KEY_HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8_784))]
+    key_hours: u32,
+    /// Days after which the texts of events are deleted; without it they stay. The log stays in any case.
+    #[arg(long, env = "SENTINEL_KEEP_DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    keep_days: Option<u32>,
+    /// The name of the log, in its checkpoints and its key: one that no other log has, such as a domain with a path.
+    #[arg(long, env = "SENTINEL_LOG_NAME", default_value = "sentinel.local", value_name = "NAME")]
+    log_name: String,
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log: LogFormat,
 }
@@ -104,6 +118,12 @@ pub(crate) fn run(args: Args) -> Result<Report, Fault> {
         Away::Local => RedisAway::Local { percent: args.redis_away_percent },
         Away::Refuse => RedisAway::Refuse,
     };
+    config.key_file = args.key_file;
+    if let Some(ms) = NonZeroI64::new(i64::from(args.key_hours) * 3_600_000) {
+        config.key_period = ms;
+    }
+    config.keep_days = args.keep_days;
+    config.log_name = args.log_name;
     if args.open_metrics {
         config.metrics_access = MetricsAccess::Anyone;
     }

@@ -1,10 +1,11 @@
 //! Bodies of requests: in time, within their size, and of the form that was asked for.
 
+use std::io::Read;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -19,6 +20,34 @@ pub(super) async fn bytes(request: Request, bytes_max: usize) -> Result<Bytes, A
         }
         Ok(Err(_)) => Err(ApiError::malformed("the body ended early")),
         Err(_) => Err(ApiError::too_slow()),
+    }
+}
+
+/// The body without the encoding that its headers name (RFC 9110 §8.4): gzip or zstd. What comes out is bounded as well, and
+/// no more than that is ever written.
+pub(super) async fn decoded(request: Request, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let encoding = request.headers().get(header::CONTENT_ENCODING).cloned();
+    let body = bytes(request, bytes_max).await?;
+    match encoding.as_ref().map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => Ok(body),
+        Some(b"gzip") => unpack(flate2::read::MultiGzDecoder::new(&*body), bytes_max),
+        Some(b"zstd") => {
+            let decoder = ruzstd::decoding::StreamingDecoder::new(&*body);
+            unpack(decoder.map_err(|_| ApiError::malformed("the body is not zstd"))?, bytes_max)
+        }
+        Some(_) => Err(ApiError::unsupported_encoding()),
+    }
+}
+
+fn unpack(decoder: impl Read, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let mut plain = Vec::new();
+    let read = decoder.take(bytes_max as u64 + 1).read_to_end(&mut plain);
+    if read.is_err() {
+        return Err(ApiError::malformed("the body is not whole in the encoding that its headers name"));
+    }
+    match plain.len() > bytes_max {
+        true => Err(ApiError::too_large(format!("unpacked, the body is larger than {bytes_max} bytes"))),
+        false => Ok(plain.into()),
     }
 }
 

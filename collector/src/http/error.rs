@@ -93,6 +93,11 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
+    pub(crate) fn unsupported_encoding() -> Self {
+        let message = "content-encoding may be gzip, zstd or identity";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
+    }
+
     pub(crate) fn busy() -> Self {
         let message = "too many batches are being stored; send this one again";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message);

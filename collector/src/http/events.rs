@@ -40,7 +40,7 @@ pub(crate) async fn ingest(
     // Before the body is read, so that the permits bound memory too.
     let _permit = app.ingest.try_acquire().map_err(|_| ApiError::busy())?;
     let begun = Instant::now();
-    let body = body::bytes(request, BODY_BYTES_MAX).await?;
+    let body = body::decoded(request, BODY_BYTES_MAX).await?;
     let elements = read_batch(&body)?;
     let outcomes = match timeout(APPEND_WAIT, app.intake.take(&elements, now_ms())).await {
         Ok(outcomes) => outcomes?,

@@ -9,6 +9,36 @@ use tokio::net::TcpStream;
 use crate::support::{Folder, config, event, read_answer, start, walk};
 
 #[tokio::test]
+async fn a_batch_may_come_packed_and_what_it_unpacks_to_is_bounded() {
+    let folder = Folder::new();
+    let client = folder.start().await.client;
+    let gzip = |text: &[u8]| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packer, text).unwrap();
+        packer.finish().unwrap()
+    };
+    let zstd =
+        |text: &[u8]| ruzstd::encoding::compress_to_vec(text, ruzstd::encoding::CompressionLevel::Fastest);
+    let batch = |seq| serde_json::json!({ "events": [event("a", seq)] }).to_string();
+    let send = async |encoding: &str, body: &[u8]| {
+        client.with_header("content-encoding", encoding).send("POST", "/v1/events", body).await
+    };
+    assert_eq!(send("gzip", &gzip(batch(1).as_bytes())).await.ok()["accepted"], 1);
+    assert_eq!(send("zstd", &zstd(batch(2).as_bytes())).await.ok()["accepted"], 1);
+    assert_eq!(send("identity", batch(3).as_bytes()).await.ok()["accepted"], 1);
+    send("br", batch(4).as_bytes()).await.refused(415, "unsupported_encoding");
+    send("gzip", batch(4).as_bytes()).await.refused(400, "malformed_body");
+    send("zstd", batch(4).as_bytes()).await.refused(400, "malformed_body");
+    let whole = gzip(batch(4).as_bytes());
+    send("gzip", &whole[..whole.len() - 9]).await.refused(400, "malformed_body");
+    // Some kilobytes that would be 64 MiB.
+    let bomb = vec![b' '; 64 << 20];
+    for (encoding, packed) in [("gzip", gzip(&bomb)), ("zstd", zstd(&bomb))] {
+        send(encoding, &packed).await.refused(413, "too_large");
+    }
+}
+
+#[tokio::test]
 async fn an_event_comes_back_byte_for_byte_with_fields_nobody_knows() {
     let folder = Folder::new();
     let client = folder.start().await.client;
