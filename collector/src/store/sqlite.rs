@@ -9,6 +9,7 @@ mod change;
 mod kept;
 mod keys;
 mod log;
+mod mover;
 mod read;
 mod write;
 
@@ -21,13 +22,14 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::{Answer, Change, Deployments, KeyChange, Keys, Log, Publication, Store, StoreError};
 use crate::domain::{
     Access, BundleInfo, CheckpointRow, Counts, DataKeyRow, Deployment, Filter, FoundEvent, GapsPage,
     GapsQuery, Kept, Label, Page, Pushed, Record, SubjectTag, TileRow,
 };
+use mover::Mover;
 use write::{Job, Writer};
 
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub(crate) struct SqliteStore {
     jobs: mpsc::Sender<Job>,
     write_failed: Arc<AtomicBool>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    mover: AbortHandle,
 }
 
 impl SqliteStore {
@@ -66,9 +69,16 @@ impl SqliteStore {
             .await?;
         let (jobs, queue) = mpsc::channel(QUEUED_BATCHES_MAX);
         let write_failed = Arc::new(AtomicBool::new(false));
+        let mover = tokio::spawn(Mover::new(options.clone(), path).run()).abort_handle();
         let writer = Writer::new(options, connection, Arc::clone(&file), Arc::clone(&write_failed));
         let writer = Mutex::new(Some(tokio::spawn(writer.run(queue))));
-        Ok(Self { file, readers, jobs, write_failed, writer })
+        Ok(Self { file, readers, jobs, write_failed, writer, mover })
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.mover.abort();
     }
 }
 
@@ -116,6 +126,7 @@ impl Store for SqliteStore {
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(async move {
             let Some(writer) = self.writer.lock().await.take() else { return Ok(()) };
+            self.mover.abort();
             // A writer that is gone already has nothing left to write.
             let _ = self.jobs.send(Job::Close).await;
             let ended = writer.await.map_err(|error| StoreError(format!("the writer ended badly: {error}")));
@@ -274,8 +285,8 @@ async fn within<T>(
 }
 
 const READERS_MAX: u32 = 4;
-/// 64 MiB: moving the WAL into the database costs flushes, so it is not done for every few commits.
-const WAL_PAGES: &str = "16384";
+/// 256 MiB: the writer moves the journal only if nobody else has (see `mover`).
+const WAL_PAGES: &str = "65536";
 /// Of each connection; negative is KiB.
 const CACHE_KIB: &str = "-16000";
 const QUEUED_BATCHES_MAX: usize = 256;

@@ -1,5 +1,7 @@
 //! Wrapped keys, and their destruction.
 
+use std::time::Duration;
+
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Connection, FromRow};
 
@@ -127,10 +129,26 @@ async fn erase(
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    // The pages of the database are overwritten (`secure_delete`); the journal still has them as they were.
-    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(connection).await?;
+    empty_the_journal(connection).await?;
     Ok(result.rows_affected())
 }
+
+/// The pages of the database are overwritten (`secure_delete`); the journal still has them as they were, until nobody
+/// reads from it.
+async fn empty_the_journal(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    for _ in 0..JOURNAL_TRIES {
+        let (is_busy, _, _): (i64, i64, i64) =
+            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await?;
+        if is_busy == 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(JOURNAL_PAUSE).await;
+    }
+    Err(StoreError("keys are destroyed, but the journal still has their bytes: erase again".to_owned()))
+}
+
+const JOURNAL_TRIES: usize = 50;
+const JOURNAL_PAUSE: Duration = Duration::from_millis(20);
 
 async fn retire(
     connection: &mut SqliteConnection,
