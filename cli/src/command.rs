@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod bundle;
+pub(crate) mod database;
 pub(crate) mod eval;
 pub(crate) mod policy;
 pub(crate) mod rules;

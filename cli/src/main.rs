@@ -48,6 +48,11 @@ enum Command {
     /// List, explain and test rules.
     #[command(subcommand)]
     Rules(command::rules::Command),
+    /// Make a database for a collector, with its keys.
+    InitDb(command::database::Place),
+    /// The collector's database: bring it up to date, look at it, copy it, change its keys.
+    #[command(subcommand)]
+    Db(command::database::Command),
     /// Forget a person.
     #[command(subcommand)]
     Subjects(command::subjects::Command),
@@ -66,6 +71,8 @@ fn main() -> ExitCode {
         Command::Bundle(command) => command::bundle::run(&command),
         Command::Policy(command) => command::policy::run(&command),
         Command::Rules(command) => command::rules::run(&command),
+        Command::InitDb(place) => command::database::init(&place),
+        Command::Db(command) => command::database::run(&command),
         Command::Subjects(command) => command::subjects::run(&command),
         Command::Version => command::version::run(),
     };

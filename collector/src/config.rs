@@ -16,6 +16,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The SQLite file; it is made if it is not there, its folder is not.
     pub database: PathBuf,
+    /// A PostgreSQL database instead of the file: `postgres://...`. Several collectors may share it, with the same keys.
+    pub postgres: Option<String>,
     /// Key-encryption keys as text: what is stored is sealed with keys that the first of them wraps, and all of them
     /// open. Without it they are read from `key_file`.
     pub key_ring: Option<String>,
@@ -116,6 +118,7 @@ impl Config {
         Self {
             listen,
             database: database.into(),
+            postgres: None,
             key_ring: None,
             key_file: None,
             key_period: DAY_MS,
@@ -174,6 +177,11 @@ impl Config {
                 return Err(format!("{field} is not from 10 ms to 60 s"));
             }
         }
+        if self.postgres.is_some() && self.key_ring.is_none() && self.key_file.is_none() {
+            return Err("key_file is missing: with PostgreSQL it has to be named, because every collector needs the same \
+                        keys"
+                .to_owned());
+        }
         if self.keep_days == Some(0) {
             return Err("keep_days is 0, expected at least 1".to_owned());
         }
@@ -194,6 +202,8 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("listen", &self.listen)
             .field("database", &self.database)
+            // The address may have a password in it.
+            .field("postgres", &self.postgres.is_some())
             .field("key_file", &self.key_file)
             .field("key_period", &self.key_period)
             .field("keep_days", &self.keep_days)

@@ -10,6 +10,7 @@ mod keeper;
 mod leaf;
 mod notary;
 mod reading;
+mod taking_over;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(crate) use keeper::{Keeper, KeeperError};
 pub(crate) use leaf::{access_leaf, leaf_of_event};
 pub(crate) use notary::{Notary, Standing};
 pub(crate) use reading::{Opened, Reader};
+pub(crate) use taking_over::take_over;
 
 /// The store with who keeps its keys and who signs its log.
 #[derive(Debug)]

@@ -37,10 +37,10 @@ use tokio::sync::oneshot;
 pub use config::{Config, MetricsAccess, RedisAway, SecondOpinion};
 
 use deploy::Desk;
-use evidence::{Evidence, FilePath, Files, Keeper, Notary, Reader};
+use evidence::{Evidence, FilePath, Files, Intake, Keeper, Notary, Reader, take_over};
 use http::App;
 use lease::{Leases, RedisUrl};
-use store::{SqliteStore, Store, StoreError};
+use store::{PostgresStore, SqliteStore, Store, StoreError};
 use vault::Ring;
 
 /// Binds and serves until `shutdown` is ready and what was in flight is finished.
@@ -67,6 +67,12 @@ impl Collector {
         let redis = config.redis.as_deref().map(RedisUrl::parse).transpose().map_err(Error::config)?;
         let store = open_store(&config).await?;
         let evidence = evidence(&config, Arc::clone(&store)).await?;
+        let intake = Intake::new(Arc::clone(&store), Arc::clone(&evidence.keeper));
+        match take_over(&store, &intake).await {
+            Ok(0) => {}
+            Ok(n_taken) => tracing::info!(n_taken, "sealed what an older collector had kept in the clear"),
+            Err(error) => return Err(unusable(store::StoreError(error.to_string()))),
+        }
         let desk = Desk::open(store, Arc::clone(&evidence.reader), trust).await.map_err(unusable)?;
         let leases = Leases::new(&config, redis);
         let listener = TcpListener::bind(config.listen)
@@ -154,20 +160,74 @@ const DAY_MS: i64 = 86_400_000;
 #[derive(Debug)]
 pub struct StoredEvidence {
     files: Files,
-    store: Arc<dyn Store>,
+    evidence: Evidence,
+}
+
+/// What is in a database.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Status {
+    pub events: i64,
+    pub vms: i64,
+    /// Numbers of VMs that never arrived.
+    pub missing: i64,
+    pub quarantined: i64,
+    /// Entries of the log, and how many of them are signed for.
+    pub entries: i64,
+    pub signed: i64,
+    pub log_key: String,
 }
 
 impl StoredEvidence {
     pub async fn open(config: &Config) -> Result<Self, Error> {
         let store = open_store(config).await?;
         let evidence = evidence(config, Arc::clone(&store)).await?;
-        let files = Files::new(Arc::clone(&store), evidence.keeper, evidence.notary);
-        Ok(Self { files, store })
+        let files = Files::new(store, Arc::clone(&evidence.keeper), Arc::clone(&evidence.notary));
+        Ok(Self { files, evidence })
+    }
+
+    pub async fn status(&self) -> Result<Status, Error> {
+        let store = &self.evidence.store;
+        let failed = |error: StoreError| Error(Kind::Read(error.to_string()));
+        let counts = store.counts().await.map_err(failed)?;
+        let newest = store.newest_checkpoint().await.map_err(failed)?;
+        Ok(Status {
+            events: counts.events,
+            vms: counts.vms,
+            missing: counts.missing,
+            quarantined: counts.quarantined,
+            entries: store.log_size().await.map_err(failed)?,
+            signed: newest.map_or(0, |newest| newest.size),
+            log_key: self.log_key(),
+        })
+    }
+
+    /// What its checkpoints are verified with.
+    pub fn log_key(&self) -> String {
+        self.evidence.notary.key().verifier().to_string()
+    }
+
+    /// Wraps every key with the first one of the ring; says how many were moved.
+    pub async fn rewrap(&self) -> Result<usize, Error> {
+        self.evidence.keeper.rewrap().await.map_err(|error| Error(Kind::Keys(error.to_string())))
     }
 
     pub async fn close(self) -> Result<(), Error> {
-        self.store.close().await.map_err(|error| Error(Kind::Close(error.to_string())))
+        self.evidence.store.close().await.map_err(|error| Error(Kind::Close(error.to_string())))
     }
+}
+
+/// Copies everything of one database into another, empty one; each is a file or an address of PostgreSQL. Says what.
+pub async fn copy_database(from: &str, to: &str) -> Result<String, Error> {
+    let place = |name: &str| match name.starts_with("postgres://") || name.starts_with("postgresql://") {
+        true => store::Place::Postgres(name.to_owned()),
+        false => store::Place::Sqlite(name.into()),
+    };
+    let copied =
+        store::copy(&place(from), &place(to)).await.map_err(|error| Error(Kind::Copy(error.to_string())))?;
+    let rows = copied.rows.iter().filter(|(_, n_rows)| *n_rows > 0);
+    let rows: Vec<String> = rows.map(|(table, n_rows)| format!("{n_rows} of {table}")).collect();
+    let leaves: String = copied.leaves.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{}; leaves {leaves}", rows.join(", ")))
 }
 
 impl audit::Source for StoredEvidence {
@@ -186,12 +246,20 @@ impl std::fmt::Debug for Collector {
 }
 
 async fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
-    let store = SqliteStore::open(&config.database).await.map_err(|error| unusable(config, &error))?;
-    Ok(Arc::new(store))
+    let unusable = |error| unusable(config, &error);
+    Ok(match &config.postgres {
+        Some(url) => Arc::new(PostgresStore::open(url).await.map_err(unusable)?),
+        None => Arc::new(SqliteStore::open(&config.database).await.map_err(unusable)?),
+    })
 }
 
 fn unusable(config: &Config, error: &StoreError) -> Error {
-    Error(Kind::Database { path: config.database.clone(), reason: error.to_string() })
+    let name = match &config.postgres {
+        // Not the address: it has a password.
+        Some(_) => "PostgreSQL".to_owned(),
+        None => config.database.display().to_string(),
+    };
+    Error(Kind::Database { name, reason: error.to_string() })
 }
 
 async fn evidence(config: &Config, store: Arc<dyn Store>) -> Result<Evidence, Error> {
@@ -234,10 +302,14 @@ impl Error {
 enum Kind {
     #[error("collector configuration: {0}")]
     Config(String),
-    #[error("cannot use the database {}: {reason}", path.display())]
-    Database { path: std::path::PathBuf, reason: String },
+    #[error("cannot use the database {name}: {reason}")]
+    Database { name: String, reason: String },
     #[error("cannot listen on {listen}: {source}")]
     Bind { listen: SocketAddr, source: std::io::Error },
+    #[error("the database was not read: {0}")]
+    Read(String),
+    #[error("nothing was copied: {0}")]
+    Copy(String),
     #[error("the keys of the database: {0}")]
     Keys(String),
     #[error("serving ended: {0}")]

@@ -4,9 +4,11 @@
 //! Invariant: when [`Store::append`] answers, what it answers is on disk, in the log and in what can be asked for; when
 //! it fails, the same may be sent again, whatever part of it was stored, because an event is known by (vm, seq).
 
+mod copy;
 mod deployments;
 mod keys;
 mod log;
+mod postgres;
 mod sqlite;
 #[cfg(test)]
 mod suite;
@@ -14,11 +16,13 @@ mod suite;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::domain::{Counts, Filter, FoundEvent, GapsPage, GapsQuery, Kept, Page, Record};
+use crate::domain::{Counts, Filter, FoundEvent, GapsPage, GapsQuery, Kept, Page, Received, Record};
 
+pub(crate) use copy::{Place, copy};
 pub(crate) use deployments::{Change, Deployments, Feedback};
 pub(crate) use keys::{KeyChange, Keys};
 pub(crate) use log::{Log, Publication};
+pub(crate) use postgres::PostgresStore;
 pub(crate) use sqlite::SqliteStore;
 
 pub(crate) trait Store: Deployments + Keys + Log + std::fmt::Debug {
@@ -41,6 +45,18 @@ pub(crate) trait Store: Deployments + Keys + Log + std::fmt::Debug {
 
     fn counts(&self) -> Answer<'_, Counts>;
 
+    /// What an older collector kept in the clear, oldest first.
+    fn left_over(&self, limit: usize) -> Answer<'_, Vec<LeftOver>> {
+        let _ = limit;
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Deletes it up to this one.
+    fn forget_left_over(&self, last: LeftOver) -> Answer<'_, u64> {
+        let _ = last;
+        Box::pin(async { Ok(0) })
+    }
+
     /// Really asks the database; after a failed write, also really writes.
     fn ping(&self) -> Answer<'_, ()>;
 
@@ -49,6 +65,15 @@ pub(crate) trait Store: Deployments + Keys + Log + std::fmt::Debug {
 
     /// Writes what is waiting and lets go of the database. What is appended afterwards fails.
     fn close(&self) -> Answer<'_, ()>;
+}
+
+/// An element that was stored before everything was sealed.
+#[derive(Clone, Debug)]
+pub(crate) struct LeftOver {
+    pub(crate) id: i64,
+    pub(crate) is_event: bool,
+    pub(crate) received_ms: i64,
+    pub(crate) element: Received,
 }
 
 /// Boxed, so that the kind of database can be chosen when the collector starts.

@@ -12,6 +12,8 @@ pub mod http2;
 mod install;
 pub mod load;
 pub mod noop;
+#[cfg(unix)]
+pub mod postgres;
 pub mod python;
 pub mod upstream;
 

@@ -33,9 +33,9 @@ pub(crate) struct Place {
     /// A folder with an export.
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// A database, also of a collector that runs.
-    #[arg(long, value_name = "FILE")]
-    database: Option<PathBuf>,
+    /// A database (a file, or an address of PostgreSQL), also of a collector that runs.
+    #[arg(long, value_name = "FILE|URL")]
+    database: Option<String>,
     /// The keys of the database; without it `<database>.keys`.
     #[arg(long, env = "SENTINEL_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,

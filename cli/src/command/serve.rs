@@ -13,6 +13,7 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    command::database,
     document,
     report::{Fault, Report},
 };
@@ -22,9 +23,9 @@ pub(crate) struct Args {
     /// Where to listen.
     #[arg(long, env = "SENTINEL_LISTEN", default_value = "127.0.0.1:8088")]
     listen: SocketAddr,
-    /// The database file; made if it is not there.
-    #[arg(long, env = "SENTINEL_DATABASE", default_value = "sentinel.db")]
-    database: PathBuf,
+    /// The database file, made if it is not there; or a PostgreSQL database, `postgres://USER:PASSWORD@HOST/NAME`.
+    #[arg(long, env = "SENTINEL_DATABASE", hide_env_values = true, default_value = "sentinel.db")]
+    database: String,
     /// Token that filters send; may be given several times, or in the environment, separated by commas.
     #[arg(
         long = "token",
@@ -109,7 +110,8 @@ enum Away {
 
 pub(crate) fn run(args: Args) -> Result<Report, Fault> {
     start_logging(args.log);
-    let mut config = Config::new(args.listen, args.database, args.tokens);
+    let mut config = Config::new(args.listen, &args.database, args.tokens);
+    config.postgres = database::postgres_url(&args.database);
     config.reader_tokens = args.reader_tokens;
     config.admin_tokens = args.admin_tokens;
     config.trust_keys = args.trust_keys;

@@ -25,6 +25,12 @@ struct Work {
     chance: Pooled<System>,
 }
 
+impl Work {
+    fn new(received_ms: i64) -> Self {
+        Self { received_ms, keys: BTreeMap::new(), chance: Pooled::new(System) }
+    }
+}
+
 impl Intake {
     pub(crate) fn new(store: Arc<dyn Store>, keeper: Arc<Keeper>) -> Self {
         Self { store, keeper }
@@ -38,15 +44,14 @@ impl Intake {
         elements: &[Received],
         received_ms: i64,
     ) -> Result<Vec<Outcome>, KeeperError> {
-        let mut work = Work { received_ms, keys: BTreeMap::new(), chance: Pooled::new(System) };
-        let mut records = Vec::with_capacity(elements.len());
-        for element in elements {
-            records.push(match element {
-                Received::Event(event) => self.event(event, &mut work).await?,
-                Received::Problem { reason, body } => self.aside(reason, body, &mut work).await?,
-            });
+        let mut work = Work::new(received_ms);
+        let mut kept = self.store.append(self.records(elements, &mut work).await?).await;
+        if kept.is_err() && self.keeper.refresh().await? {
+            // Another collector has destroyed a key that was in use here, and nothing is kept that nobody could read.
+            work = Work::new(received_ms);
+            kept = self.store.append(self.records(elements, &mut work).await?).await;
         }
-        let kept = self.store.append(records).await?;
+        let kept = kept?;
         if kept.len() != elements.len() {
             return Err(StoreError("the store did not answer for every element".to_owned()).into());
         }
@@ -74,6 +79,17 @@ impl Intake {
             self.store.append(conflicts).await?;
         }
         Ok(outcomes)
+    }
+
+    async fn records(&self, elements: &[Received], work: &mut Work) -> Result<Vec<Record>, KeeperError> {
+        let mut records = Vec::with_capacity(elements.len());
+        for element in elements {
+            records.push(match element {
+                Received::Event(event) => self.event(event, work).await?,
+                Received::Problem { reason, body } => self.aside(reason, body, work).await?,
+            });
+        }
+        Ok(records)
     }
 
     async fn compare(&self, event: &StoredEvent, there: Option<&Sealed>) -> Result<Outcome, KeeperError> {

@@ -3,6 +3,7 @@
 //! Invariant: a data key is in the store before anything is sealed with it.
 
 use std::num::{NonZeroI64, NonZeroUsize};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::{DataKeyRow, Sealed, SubjectTag};
@@ -19,6 +20,8 @@ pub(crate) struct Keeper {
     blinder: Blinder,
     period_ms: NonZeroI64,
     open: Mutex<Keyring>,
+    /// The number of erasures that was seen last.
+    seen: AtomicU64,
 }
 
 /// Why a key is not there.
@@ -62,7 +65,8 @@ impl Keeper {
         };
         let blinder = root.blinder();
         let open = Mutex::new(Keyring::new(KEYS_MAX));
-        Ok(Self { store, ring, root, blinder, period_ms, open })
+        let seen = AtomicU64::new(0);
+        Ok(Self { store, ring, root, blinder, period_ms, open, seen })
     }
 
     pub(crate) fn root(&self) -> &Root {
@@ -182,11 +186,11 @@ impl Keeper {
         }
     }
 
-    /// Forgets what another collector has destroyed.
-    pub(crate) async fn refresh(&self) -> Result<(), StoreError> {
+    /// Forgets what another collector has destroyed; whether there was something.
+    pub(crate) async fn refresh(&self) -> Result<bool, StoreError> {
         let erasures = self.erasures().await?;
         self.keyring().see(erasures);
-        Ok(())
+        Ok(self.seen.swap(erasures.0, Ordering::Relaxed) != erasures.0)
     }
 
     pub(crate) async fn erase(&self, subject: SubjectTag, at_ms: i64) -> Result<u64, StoreError> {

@@ -10,6 +10,7 @@ mod kept;
 mod keys;
 mod log;
 mod mover;
+mod plain;
 mod read;
 mod write;
 
@@ -24,7 +25,7 @@ use sqlx::sqlite::{
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
 
-use super::{Answer, Change, Deployments, KeyChange, Keys, Log, Publication, Store, StoreError};
+use super::{Answer, Change, Deployments, KeyChange, Keys, LeftOver, Log, Publication, Store, StoreError};
 use crate::domain::{
     Access, BundleInfo, CheckpointRow, Counts, DataKeyRow, Deployment, Filter, FoundEvent, GapsPage,
     GapsQuery, Kept, Label, Page, Pushed, Record, SubjectTag, TileRow,
@@ -106,6 +107,14 @@ impl Store for SqliteStore {
 
     fn counts(&self) -> Answer<'_, Counts> {
         Box::pin(within(READ_WAIT, read::counts(&self.readers)))
+    }
+
+    fn left_over(&self, limit: usize) -> Answer<'_, Vec<LeftOver>> {
+        Box::pin(within(READ_WAIT, plain::list(&self.readers, limit)))
+    }
+
+    fn forget_left_over(&self, last: LeftOver) -> Answer<'_, u64> {
+        Box::pin(write::ask(&self.jobs, |answer| Job::Forget(last, answer)))
     }
 
     fn ping(&self) -> Answer<'_, ()> {

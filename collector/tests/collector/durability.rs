@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,9 +11,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::bundles::{ADMIN, operator, sealed};
-use crate::support::{Client, Folder, config, event, walk};
+use crate::support::{Client, Folder, config, event, postgres, start, walk};
 use sentinel_collector::audit::{Check, check};
-use sentinel_collector::{Collector, StoredEvidence};
+use sentinel_collector::{Collector, Config, StoredEvidence};
 
 #[tokio::test]
 async fn events_outlive_a_shutdown() {
@@ -39,23 +40,37 @@ fn events_outlive_a_runtime_that_is_dropped_in_mid_air() {
 /// The child is this test binary itself, told to run [`child`].
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_acknowledged_outlives_kill_9_in_the_middle_of_ingest() {
-    kill_again_and_again(3).await;
+    kill_again_and_again(3, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_acknowledged_outlives_kill_9_on_postgresql() {
+    let Some(server) = postgres() else { return };
+    kill_again_and_again(3, Some(server.database().unwrap())).await;
 }
 
 /// `cargo test --release -p sentinel-collector two_hundred -- --ignored --nocapture`
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes"]
 async fn two_hundred_kills_lose_nothing_and_leave_evidence_that_verifies() {
-    kill_again_and_again(200).await;
+    kill_again_and_again(200, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
+async fn two_hundred_kills_on_postgresql_lose_nothing_and_leave_evidence_that_verifies() {
+    let Some(server) = postgres() else { return };
+    kill_again_and_again(200, Some(server.database().unwrap())).await;
 }
 
 /// Each VM sends its numbers without a gap, so that its account says whether what was acknowledged is there, once.
-async fn kill_again_and_again(rounds: usize) {
+async fn kill_again_and_again(rounds: usize, postgres: Option<String>) {
     let folder = Folder::new();
+    let config = || on(&folder, postgres.clone());
     let mut acknowledged: BTreeMap<String, i64> = BTreeMap::new();
     let (mut n_sent, mut sending) = (0, Duration::ZERO);
     for round in 0..rounds {
-        let (mut process, client) = spawn_child(&folder);
+        let (mut process, client) = spawn_child(&folder, postgres.as_deref());
         let begun = Instant::now();
         let n_now = Arc::new(AtomicUsize::new(0));
         let senders: Vec<_> = (0..8)
@@ -82,7 +97,7 @@ async fn kill_again_and_again(rounds: usize) {
     }
     assert!(acknowledged.values().sum::<i64>() > 100 * rounds as i64 / 2, "{acknowledged:?}");
     println!("{rounds} kills at {:.0} events/s", n_sent as f64 / sending.as_secs_f64());
-    let running = folder.start().await;
+    let running = start(config()).await;
     let mut after = String::new();
     let mut n_stored = 0;
     loop {
@@ -101,7 +116,7 @@ async fn kill_again_and_again(rounds: usize) {
     acknowledged.retain(|_, last| *last > 0);
     assert!(acknowledged.is_empty(), "nothing is there of {acknowledged:?}");
     running.stop().await;
-    let mut evidence = StoredEvidence::open(&config(&folder.database())).await.unwrap();
+    let mut evidence = StoredEvidence::open(&config()).await.unwrap();
     let report = check(&Check::default(), &mut evidence).await.unwrap();
     assert!(report.is_good(), "{report:?}");
     assert_eq!((report.n_events, report.n_opened), (n_stored as u64, n_stored as u64));
@@ -113,7 +128,7 @@ async fn a_deployment_that_was_answered_outlives_kill_9() {
     let folder = Folder::new();
     let mut ids = Vec::new();
     for version in 1..=4 {
-        let (mut process, client) = spawn_child(&folder);
+        let (mut process, client) = spawn_child(&folder, None);
         let admin = client.with_token(ADMIN);
         let pushed = admin.send("POST", "/v1/bundles", &sealed(version)).await;
         assert_eq!(pushed.status, 201, "{pushed:?}");
@@ -135,7 +150,11 @@ async fn a_deployment_that_was_answered_outlives_kill_9() {
 }
 
 /// Sends batches until the other side is gone; gives the last number that was acknowledged.
-async fn send_until_refused(client: Client, vm: String, n_sent: Arc<AtomicUsize>) -> (String, i64) {
+pub(crate) async fn send_until_refused(
+    client: Client,
+    vm: String,
+    n_sent: Arc<AtomicUsize>,
+) -> (String, i64) {
     let mut last = 0;
     for first in (1..).step_by(BATCH) {
         let batch: Vec<Value> = (first..first + BATCH as i64).map(|seq| event(&vm, seq)).collect();
@@ -151,10 +170,16 @@ async fn send_until_refused(client: Client, vm: String, n_sent: Arc<AtomicUsize>
     (vm, last)
 }
 
-fn spawn_child(folder: &Folder) -> (Child, Client) {
+pub(crate) fn on(folder: &Folder, postgres: Option<String>) -> Config {
+    let key_file = Some(format!("{}.keys", folder.database().display()).into());
+    Config { postgres, key_file, ..config(&folder.database()) }
+}
+
+pub(crate) fn spawn_child(folder: &Folder, postgres: Option<&str>) -> (Child, Client) {
     let mut process = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "durability::child", "--ignored", "--nocapture"])
         .env(CHILD_DATABASE, folder.database())
+        .env(CHILD_POSTGRES, postgres.unwrap_or_default())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -172,6 +197,8 @@ fn child() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let mut config = config(database.as_ref());
+        config.key_file = Some(format!("{}.keys", Path::new(&database).display()).into());
+        config.postgres = std::env::var(CHILD_POSTGRES).ok().filter(|url| !url.is_empty());
         config.admin_tokens = vec![ADMIN.to_owned()];
         let collector = Collector::bind(config).await.unwrap();
         println!("\nlistening on {}", collector.local_addr());
@@ -211,5 +238,6 @@ async fn throughput() {
     }
 }
 
+const CHILD_POSTGRES: &str = "SENTINEL_COLLECTOR_TEST_POSTGRES";
 const BATCH: usize = 100;
 const CHILD_DATABASE: &str = "SENTINEL_COLLECTOR_TEST_DATABASE";

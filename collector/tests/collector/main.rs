@@ -14,6 +14,7 @@ mod leases;
 mod operate;
 mod read;
 mod redis;
+mod replicas;
 mod second_opinion;
 mod subjects;
 mod trials;

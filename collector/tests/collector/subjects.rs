@@ -150,3 +150,36 @@ async fn what_has_outlived_its_time_goes_and_the_log_says_so() {
     assert!(report.is_good(), "{report:?}");
     assert_eq!((report.n_events, report.n_gone, report.n_opened), (30, 20, 10));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_collector_kept_in_the_clear_is_taken_over_and_sealed() {
+    let folder = Folder::new();
+    folder.start().await.stop().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.database());
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    for seq in 1..=3 {
+        sqlx::query(
+            "INSERT INTO plain_events (vm, seq, event_id, time_ms, received_ms, verdict, action, score, rules, body)
+             VALUES ('old', ?1, 'old-' || ?1, ?1, 7, 'clean', 'allow', 0, '', ?2)",
+        )
+        .bind(seq)
+        .bind(about(ANN, "old", seq).to_string())
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    }
+    sqlx::query("INSERT INTO plain_quarantine (digest, reason, body, first_ms, last_ms, n_times) VALUES ('d', 'r', ?, 7, 7, 1)")
+        .bind(format!("{{\"of\": \"{ANN}\"}}"))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    assert!(!files_with(folder.database().parent().unwrap(), ANN).is_empty());
+    let running = folder.start().await;
+    assert_eq!(running.client.json("/v1/events/old-2").await["subject"], ANN);
+    let counts = running.client.json("/health/db").await;
+    assert_eq!((&counts["events"], &counts["quarantined"]), (&json!(3), &json!(1)), "{counts}");
+    running.stop().await;
+    assert!(files_with(folder.database().parent().unwrap(), ANN).is_empty());
+    assert!(verify(&folder.database()).await.is_good());
+}

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use sentinel_collector::{Collector, Config, Error};
+use sentinel_harness::postgres::{Postgres, PostgresOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,6 +53,11 @@ impl Folder {
 
 pub(crate) fn config(database: &Path) -> Config {
     Config::new(SocketAddr::from(([127, 0, 0, 1], 0)), database, vec![TOKEN.to_owned()])
+}
+
+/// A real server; `None`, said loudly, where PostgreSQL is not installed.
+pub(crate) fn postgres() -> Option<Postgres> {
+    Postgres::start(PostgresOptions::default()).map_err(|error| eprintln!("SKIPPED: {error}")).ok()
 }
 
 pub(crate) async fn start(config: Config) -> Running {

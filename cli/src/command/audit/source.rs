@@ -12,6 +12,7 @@ use sentinel_collector::{Config, StoredEvidence, audit::Source};
 use super::Place;
 use crate::{
     collector::{self, Collector},
+    command::database::postgres_url,
     report::Fault,
 };
 
@@ -49,12 +50,13 @@ impl Evidence {
     }
 }
 
-async fn database_at(database: &Path, key_file: Option<PathBuf>) -> Result<Evidence, Fault> {
-    if !database.is_file() {
-        return Err(Fault::Input(format!("{}: there is no such database", database.display())));
+async fn database_at(database: &str, key_file: Option<PathBuf>) -> Result<Evidence, Fault> {
+    let postgres = postgres_url(database);
+    if postgres.is_none() && !Path::new(database).is_file() {
+        return Err(Fault::Input(format!("{database}: there is no such database")));
     }
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = Config { key_file, ..Config::new(nowhere, database, Vec::new()) };
+    let config = Config { postgres, key_file, ..Config::new(nowhere, database, Vec::new()) };
     let evidence = StoredEvidence::open(&config).await.map_err(|error| Fault::Input(error.to_string()))?;
     Ok(Evidence::Database(Box::new(evidence)))
 }

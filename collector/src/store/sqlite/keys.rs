@@ -147,7 +147,7 @@ async fn empty_the_journal(connection: &mut SqliteConnection) -> Result<(), Stor
     Err(StoreError("keys are destroyed, but the journal still has their bytes: erase again".to_owned()))
 }
 
-const JOURNAL_TRIES: usize = 50;
+const JOURNAL_TRIES: usize = 4;
 const JOURNAL_PAUSE: Duration = Duration::from_millis(20);
 
 async fn retire(

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::DatabaseFile;
 use super::append::{Memory, Work};
 use crate::domain::{Kept, Record};
-use crate::store::{Change, KeyChange, Publication, StoreError};
+use crate::store::{Change, KeyChange, LeftOver, Publication, StoreError};
 
 type Sender<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -23,6 +23,7 @@ pub(super) enum Job {
     Change(Box<Change>, Sender<bool>),
     Keys(KeyChange, Sender<u64>),
     Publish(Publication, Sender<bool>),
+    Forget(LeftOver, Sender<u64>),
     Close,
 }
 
@@ -142,6 +143,10 @@ impl Writer {
             Job::Publish(publication, answer) => {
                 let done =
                     self.apply(async |connection| super::log::publish(connection, publication).await).await;
+                answered(done, answer)
+            }
+            Job::Forget(last, answer) => {
+                let done = self.apply(async |connection| super::plain::forget(connection, &last).await).await;
                 answered(done, answer)
             }
             Job::Append(..) | Job::Close => return,
