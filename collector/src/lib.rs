@@ -71,7 +71,7 @@ impl Collector {
         match take_over(&store, &intake).await {
             Ok(0) => {}
             Ok(n_taken) => tracing::info!(n_taken, "sealed what an older collector had kept in the clear"),
-            Err(error) => return Err(unusable(store::StoreError(error.to_string()))),
+            Err(error) => return Err(unusable(StoreError(error.to_string()))),
         }
         let desk = Desk::open(store, Arc::clone(&evidence.reader), trust).await.map_err(unusable)?;
         let leases = Leases::new(&config, redis);

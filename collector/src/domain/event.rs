@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 /// One element of a batch, in the order of the batch.
 #[derive(Clone, Debug)]
 pub(crate) enum Received {
-    Event(StoredEvent),
+    Event(Box<StoredEvent>),
     /// Not an event of the contract; kept aside with the reason.
     Problem {
         reason: String,
@@ -21,7 +21,7 @@ pub(crate) enum Received {
 impl Received {
     pub(crate) fn read(body: &str) -> Self {
         match StoredEvent::read(body) {
-            Ok(event) => Self::Event(event),
+            Ok(event) => Self::Event(Box::new(event)),
             Err(reason) => Self::Problem { reason, body: body.to_owned() },
         }
     }

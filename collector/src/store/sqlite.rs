@@ -114,7 +114,7 @@ impl Store for SqliteStore {
     }
 
     fn forget_left_over(&self, last: LeftOver) -> Answer<'_, u64> {
-        Box::pin(write::ask(&self.jobs, |answer| Job::Forget(last, answer)))
+        Box::pin(write::ask(&self.jobs, |answer| Job::Forget(Box::new(last), answer)))
     }
 
     fn ping(&self) -> Answer<'_, ()> {

@@ -10,7 +10,7 @@ use crate::domain::{
     Quarantined, Record, Sealed, State, TileRow, samples,
 };
 use crate::store::{
-    Change, Feedback, KeyChange, Log as _, PostgresStore, Publication, SqliteStore, Store, suite,
+    Change, Feedback, KeyChange, PostgresStore, Publication, SqliteStore, Store, suite,
 };
 
 /// Something of everything.

@@ -23,7 +23,7 @@ pub(super) enum Job {
     Change(Box<Change>, Sender<bool>),
     Keys(KeyChange, Sender<u64>),
     Publish(Publication, Sender<bool>),
-    Forget(LeftOver, Sender<u64>),
+    Forget(Box<LeftOver>, Sender<u64>),
     Close,
 }
 

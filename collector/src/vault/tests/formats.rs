@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use super::*;
-use crate::vault::{blind::Blinder, derive, stream::Label};
+use crate::vault::{blind::Blinder, stream::Label};
 
 /// 0, 1, 2 and so on.
 struct Counting(u8);
