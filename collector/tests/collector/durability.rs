@@ -63,6 +63,51 @@ async fn two_hundred_kills_on_postgresql_lose_nothing_and_leave_evidence_that_ve
     kill_again_and_again(200, Some(server.database().unwrap())).await;
 }
 
+/// The disk is as full as it gets when no file may grow any more.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_nothing_is_acknowledged_and_it_recovers_by_itself() {
+    let folder = Folder::new();
+    let mut command = Command::new("sh");
+    let this = std::env::current_exe().unwrap();
+    // Blocks of 512 bytes; without the trap the signal for it would end the process.
+    command.args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$@\""]).arg(this);
+    let (mut process, client) = spawn_with(command, &folder, None);
+    let mut acknowledged = 0;
+    let refusal = loop {
+        let batch: Vec<Value> = (acknowledged + 1..=acknowledged + 100).map(|seq| event("a", seq)).collect();
+        let answer = client.post(&serde_json::json!({ "events": batch }).to_string()).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        acknowledged += 100;
+        assert!(acknowledged < 20_000, "2 MiB are never full");
+    };
+    assert!(acknowledged > 0);
+    refusal.refused(503, "store_unavailable");
+    assert_eq!(client.get("/health/live").await.status, 200);
+    let freed =
+        Command::new("prlimit").args(["--pid", &process.id().to_string(), "--fsize=unlimited"]).status();
+    assert!(freed.unwrap().success());
+    let batch: Vec<Value> = (1..=acknowledged + 100).map(|seq| event("a", seq)).collect();
+    for part in batch.chunks(500) {
+        let until = Instant::now() + Duration::from_secs(20);
+        let body = serde_json::json!({ "events": part }).to_string();
+        while client.post(&body).await.status != 200 {
+            assert!(Instant::now() < until, "it does not recover");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert_eq!(client.get("/health/ready").await.status, 200);
+    let account = &client.json("/v1/gaps").await["vms"][0];
+    assert_eq!((&account["count"], &account["missing"]), (&Value::from(acknowledged + 100), &Value::from(0)));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let mut evidence = StoredEvidence::open(&on(&folder, None)).await.unwrap();
+    let report = check(&Check::default(), &mut evidence).await.unwrap();
+    assert!(report.is_good() && report.n_opened == report.n_events, "{report:?}");
+}
+
 /// Each VM sends its numbers without a gap, so that its account says whether what was acknowledged is there, once.
 async fn kill_again_and_again(rounds: usize, postgres: Option<String>) {
     let folder = Folder::new();
@@ -176,7 +221,12 @@ pub(crate) fn on(folder: &Folder, postgres: Option<String>) -> Config {
 }
 
 pub(crate) fn spawn_child(folder: &Folder, postgres: Option<&str>) -> (Child, Client) {
-    let mut process = Command::new(std::env::current_exe().unwrap())
+    spawn_with(Command::new(std::env::current_exe().unwrap()), folder, postgres)
+}
+
+/// By a command that ends in this test binary.
+fn spawn_with(mut command: Command, folder: &Folder, postgres: Option<&str>) -> (Child, Client) {
+    let mut process = command
         .args(["--exact", "durability::child", "--ignored", "--nocapture"])
         .env(CHILD_DATABASE, folder.database())
         .env(CHILD_POSTGRES, postgres.unwrap_or_default())

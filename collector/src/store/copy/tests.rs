@@ -9,9 +9,7 @@ use crate::domain::{
     CheckpointRow, DataKeyRow, Deed, Entry, Filter, GapsQuery, Kept, Label, Mode, NewEvent, Plan,
     Quarantined, Record, Sealed, State, TileRow, samples,
 };
-use crate::store::{
-    Change, Feedback, KeyChange, PostgresStore, Publication, SqliteStore, Store, suite,
-};
+use crate::store::{Change, Feedback, KeyChange, PostgresStore, Publication, SqliteStore, Store, suite};
 
 /// Something of everything.
 async fn fill(store: &dyn Store) {

@@ -1,6 +1,4 @@
-use std::{
-    io::{self, Cursor, Read, Write},
-};
+use std::io::{self, Cursor, Read, Write};
 
 use proptest::prelude::*;
 
