@@ -71,7 +71,7 @@ async fn on_a_full_disk_nothing_is_acknowledged_and_it_recovers_by_itself() {
     let mut command = Command::new("sh");
     let this = std::env::current_exe().unwrap();
     // Blocks of 512 bytes; without the trap the signal for it would end the process.
-    command.args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$@\""]).arg(this);
+    command.args(["-c", "trap '' XFSZ; ulimit -S -f 4096; exec \"$0\" \"$@\""]).arg(this);
     let (mut process, client) = spawn_with(command, &folder, None);
     let mut acknowledged = 0;
     let refusal = loop {
