@@ -1,8 +1,10 @@
 //! One module per command.
 
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod bundle;
 pub(crate) mod database;
+pub(crate) mod drill;
 pub(crate) mod eval;
 pub(crate) mod policy;
 pub(crate) mod rules;
@@ -11,3 +13,4 @@ pub(crate) mod serve;
 pub(crate) mod subjects;
 pub(crate) mod train;
 pub(crate) mod version;
+pub(crate) mod witness;

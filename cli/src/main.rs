@@ -30,6 +30,8 @@ struct Cli {
 enum Command {
     /// Run the collector: receives audit events, keeps them, answers questions.
     Serve(command::serve::Args),
+    /// Run a witness: cosigns checkpoints of logs, each only if it continues the one before.
+    Witness(command::witness::Args),
     /// Judge a file or standard input, with the same engine that runs in the proxy.
     Scan(command::scan::Args),
     /// Measure what detectors find in labelled texts: precision and recall for each entity.
@@ -39,6 +41,11 @@ enum Command {
     /// Check and prove what the collector has kept.
     #[command(subcommand)]
     Audit(command::audit::Command),
+    /// Make, list, check and restore backups.
+    #[command(subcommand)]
+    Backup(command::backup::Command),
+    /// Restore the newest backup into a scratch folder, verify it, and measure how long that takes and what is missing.
+    Drill(command::drill::Args),
     /// Build, sign, check and roll out bundles.
     #[command(subcommand)]
     Bundle(command::bundle::Command),
@@ -64,10 +71,13 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Serve(args) => command::serve::run(args),
+        Command::Witness(args) => command::witness::run(args),
         Command::Scan(args) => command::scan::run(&args),
         Command::Eval(args) => command::eval::run(&args),
         Command::Train(args) => command::train::run(&args),
         Command::Audit(command) => command::audit::run(&command),
+        Command::Backup(command) => command::backup::run(&command),
+        Command::Drill(args) => command::drill::run(&args),
         Command::Bundle(command) => command::bundle::run(&command),
         Command::Policy(command) => command::policy::run(&command),
         Command::Rules(command) => command::rules::run(&command),

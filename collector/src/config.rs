@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::evidence::WitnessPlace;
 use crate::lease::RedisUrl;
 
 /// [`Config::new`] has the defaults; every field may be set afterwards and is checked when the collector binds.
@@ -31,6 +32,12 @@ pub struct Config {
     pub log_name: String,
     /// How often a checkpoint of the log is signed, if something was appended.
     pub checkpoint_every: Duration,
+    /// Witnesses that are asked to cosign the log, as `URL=VKEY`: where `add-checkpoint` is, and the witness's key.
+    pub witnesses: Vec<String>,
+    /// How many of them have to have cosigned a checkpoint before others are shown it.
+    pub witness_quorum: usize,
+    /// How often a witness is asked at most.
+    pub witness_every: Duration,
     /// Bearer tokens that may send events; at least one. Several allow to change one without a pause.
     pub tokens: Vec<String>,
     /// Bearer tokens that may read. While empty, `tokens` may.
@@ -125,6 +132,9 @@ impl Config {
             keep_days: None,
             log_name: "sentinel.local".to_owned(),
             checkpoint_every: Duration::from_secs(1),
+            witnesses: Vec::new(),
+            witness_quorum: 0,
+            witness_every: Duration::from_secs(5),
             tokens,
             reader_tokens: Vec::new(),
             admin_tokens: Vec::new(),
@@ -185,6 +195,14 @@ impl Config {
         if self.keep_days == Some(0) {
             return Err("keep_days is 0, expected at least 1".to_owned());
         }
+        let n_witnesses = WitnessPlace::parse_all(&self.witnesses)?.len();
+        if self.witness_quorum > n_witnesses {
+            let n = self.witness_quorum;
+            return Err(format!("witness_quorum is {n}, and there are {n_witnesses} witnesses"));
+        }
+        if self.witness_every > Duration::from_secs(3_600) {
+            return Err("witness_every is above an hour".to_owned());
+        }
         if self.key_period < HOUR_MS {
             return Err("key_period is below an hour".to_owned());
         }
@@ -209,6 +227,9 @@ impl fmt::Debug for Config {
             .field("keep_days", &self.keep_days)
             .field("log_name", &self.log_name)
             .field("checkpoint_every", &self.checkpoint_every)
+            .field("witnesses", &self.witnesses)
+            .field("witness_quorum", &self.witness_quorum)
+            .field("witness_every", &self.witness_every)
             .field("n_tokens", &self.tokens.len())
             .field("n_reader_tokens", &self.reader_tokens.len())
             .field("n_admin_tokens", &self.admin_tokens.len())

@@ -3,6 +3,7 @@
 //!
 //! Nothing below this module sees the text of an event, and nothing above it sees a key.
 
+mod cosign;
 mod erasing;
 mod files;
 mod intake;
@@ -15,9 +16,12 @@ mod taking_over;
 use std::sync::Arc;
 
 use crate::store::Store;
+pub(crate) use cosign::{Cosigners, OUTCOMES, Quorum, WitnessPlace, WitnessStanding};
 pub(crate) use erasing::{DELETED_BY_REQUEST, Erased, Eraser, OUTLIVED};
 pub(crate) use files::{FilePath, Files, NoProof, Proof};
 pub(crate) use intake::Intake;
+#[cfg(test)]
+pub(crate) use keeper::Content;
 pub(crate) use keeper::{Keeper, KeeperError};
 pub(crate) use leaf::{access_leaf, leaf_of_event};
 pub(crate) use notary::{Notary, Standing};
@@ -31,4 +35,6 @@ pub(crate) struct Evidence {
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) reader: Arc<Reader>,
     pub(crate) notary: Arc<Notary>,
+    pub(crate) cosigners: Arc<Cosigners>,
+    pub(crate) quorum: Quorum,
 }

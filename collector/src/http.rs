@@ -36,7 +36,7 @@ use crate::access::permission::Permission::{
 use crate::config::{Config, MetricsAccess};
 use crate::deploy::Desk;
 use crate::domain::BUNDLE_BYTES_MAX;
-use crate::evidence::{Eraser, Evidence, Files, Intake, Keeper, Notary, Reader};
+use crate::evidence::{Cosigners, Eraser, Evidence, Files, Intake, Keeper, Notary, Reader};
 use crate::lease::Leases;
 use crate::store::Store;
 use auth::Door;
@@ -53,6 +53,7 @@ pub(crate) struct App {
     files: Files,
     pub(crate) eraser: Arc<Eraser>,
     pub(crate) notary: Arc<Notary>,
+    pub(crate) cosigners: Arc<Cosigners>,
     door: Door,
     pub(crate) desk: Arc<Desk>,
     leases: Leases,
@@ -67,11 +68,12 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(config: &Config, evidence: Evidence, desk: Arc<Desk>, leases: Leases) -> Self {
-        let Evidence { store, keeper, reader, notary } = evidence;
+        let Evidence { store, keeper, reader, notary, cosigners, quorum } = evidence;
         Self {
             intake: Intake::new(Arc::clone(&store), Arc::clone(&keeper)),
             eraser: Arc::new(Eraser::new(Arc::clone(&store), Arc::clone(&keeper))),
-            files: Files::new(Arc::clone(&store), Arc::clone(&keeper), Arc::clone(&notary)),
+            files: Files::new(Arc::clone(&store), Arc::clone(&keeper), Arc::clone(&notary), quorum),
+            cosigners,
             reader,
             notary,
             keeper,

@@ -14,6 +14,7 @@
 
 mod access;
 pub mod audit;
+pub mod backup;
 mod canary;
 mod config;
 mod deploy;
@@ -24,6 +25,7 @@ mod lease;
 mod ring_file;
 mod store;
 mod vault;
+mod witness;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -35,9 +37,12 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use config::{Config, MetricsAccess, RedisAway, SecondOpinion};
+pub use witness::{WitnessConfig, WitnessServer, witness_key};
 
 use deploy::Desk;
-use evidence::{Evidence, FilePath, Files, Intake, Keeper, Notary, Reader, take_over};
+use evidence::{
+    Cosigners, Evidence, FilePath, Files, Intake, Keeper, Notary, Quorum, Reader, WitnessPlace, take_over,
+};
 use http::App;
 use lease::{Leases, RedisUrl};
 use store::{PostgresStore, SqliteStore, Store, StoreError};
@@ -106,10 +111,12 @@ impl Collector {
             tokio::time::sleep(self.drain_max).await;
         };
         let (desk, notary) = (Arc::clone(&self.app.desk), Arc::clone(&self.app.notary));
+        let cosigners = Arc::clone(&self.app.cosigners);
         let served = tokio::select! {
             () = desk.judge_every(self.judge_every, http::now_ms) => Ok(()),
             () = notary.run(self.checkpoint_every, http::now_ms) => Ok(()),
             () = housekeeping(&self.app, self.keep_days) => Ok(()),
+            () = cosigners.run(notary.published(), http::now_ms) => Ok(()),
             served = pin!(server) => served.map_err(|error| Error(Kind::Serve(error))),
             () = overdue => {
                 tracing::warn!("requests were still in flight at the end of the drain");
@@ -181,8 +188,13 @@ impl StoredEvidence {
     pub async fn open(config: &Config) -> Result<Self, Error> {
         let store = open_store(config).await?;
         let evidence = evidence(config, Arc::clone(&store)).await?;
-        let files = Files::new(store, Arc::clone(&evidence.keeper), Arc::clone(&evidence.notary));
+        let (keeper, notary) = (Arc::clone(&evidence.keeper), Arc::clone(&evidence.notary));
+        let files = Files::new(store, keeper, notary, evidence.quorum.clone());
         Ok(Self { files, evidence })
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.evidence.store
     }
 
     pub async fn status(&self) -> Result<Status, Error> {
@@ -209,6 +221,11 @@ impl StoredEvidence {
     /// Wraps every key with the first one of the ring; says how many were moved.
     pub async fn rewrap(&self) -> Result<usize, Error> {
         self.evidence.keeper.rewrap().await.map_err(|error| Error(Kind::Keys(error.to_string())))
+    }
+
+    /// From now on `checkpoint` is the newest that `n` of these witnesses have cosigned.
+    pub fn require_cosignatures(&mut self, witnesses: &[sentinel_ledger::VerifierKey], n: usize) {
+        self.files.require(Quorum { witnesses: witnesses.to_vec(), n });
     }
 
     pub async fn close(self) -> Result<(), Error> {
@@ -279,7 +296,11 @@ async fn evidence(config: &Config, store: Arc<dyn Store>) -> Result<Evidence, Er
     let notary = Notary::new(Arc::clone(&store), key);
     let keeper = Arc::new(keeper);
     let reader = Arc::new(Reader::new(Arc::clone(&store), Arc::clone(&keeper)));
-    Ok(Evidence { store, keeper, reader, notary: Arc::new(notary) })
+    let places = WitnessPlace::parse_all(&config.witnesses).map_err(Error::config)?;
+    let witnesses = places.iter().map(|place| place.key.clone()).collect();
+    let quorum = Quorum { witnesses, n: config.witness_quorum };
+    let cosigners = Arc::new(Cosigners::new(Arc::clone(&store), places, config.witness_every));
+    Ok(Evidence { store, keeper, reader, notary: Arc::new(notary), cosigners, quorum })
 }
 
 /// Why the collector could not start, or did not stop well.
@@ -294,7 +315,7 @@ impl Error {
 
     /// Whether the configuration is at fault, rather than the machine.
     pub fn is_config(&self) -> bool {
-        matches!(self.0, Kind::Config(_))
+        matches!(self.0, Kind::Config(_) | Kind::Witness(_))
     }
 }
 
@@ -312,6 +333,8 @@ enum Kind {
     Copy(String),
     #[error("the keys of the database: {0}")]
     Keys(String),
+    #[error("the witness: {0}")]
+    Witness(String),
     #[error("serving ended: {0}")]
     Serve(std::io::Error),
     #[error("the database did not close: {0}")]

@@ -7,6 +7,8 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::vault::{Kek, Ring, System};
 
 /// `<database>.keys`.
@@ -14,6 +16,13 @@ pub(crate) fn beside(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".keys");
     name.into()
+}
+
+/// Reads the file, which has to be there.
+pub(crate) fn read(path: &Path) -> Result<Ring, String> {
+    let at = |reason: &dyn std::fmt::Display| format!("key file {}: {reason}", path.display());
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(|error| at(&error))?);
+    Ring::parse(&text).map_err(|error| at(&error))
 }
 
 /// Reads the file; one that is not there is made with a fresh key.

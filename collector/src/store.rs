@@ -21,7 +21,7 @@ use crate::domain::{Counts, Filter, FoundEvent, GapsPage, GapsQuery, Kept, Page,
 pub(crate) use copy::{Place, copy};
 pub(crate) use deployments::{Change, Deployments, Feedback};
 pub(crate) use keys::{KeyChange, Keys};
-pub(crate) use log::{Log, Publication};
+pub(crate) use log::{Log, Publication, only_adds};
 pub(crate) use postgres::PostgresStore;
 pub(crate) use sqlite::SqliteStore;
 

@@ -22,16 +22,19 @@ pub(crate) enum Command {
 
 /// Where the evidence is: in one of three places.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false, id = "place", args = ["collector", "folder", "database"])]
+#[group(skip)]
+#[command(group(
+    clap::ArgGroup::new("place").required(true).multiple(false).args(["collector", "folder", "database"])
+))]
 pub(crate) struct Place {
     /// Where a collector listens, such as http://127.0.0.1:8088.
-    #[arg(long, value_name = "URL", env = "SENTINEL_COLLECTOR", requires = "token_file")]
+    #[arg(long, value_name = "URL", env = "SENTINEL_COLLECTOR", requires = "token_file", conflicts_with_all = ["folder", "database"])]
     collector: Option<String>,
     /// A file with the token of a reader.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// A folder with an export.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "database")]
     folder: Option<PathBuf>,
     /// A database (a file, or an address of PostgreSQL), also of a collector that runs.
     #[arg(long, value_name = "FILE|URL")]
@@ -39,6 +42,9 @@ pub(crate) struct Place {
     /// The keys of the database; without it `<database>.keys`.
     #[arg(long, env = "SENTINEL_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// What the log in the database calls itself.
+    #[arg(long, env = "SENTINEL_LOG_NAME", value_name = "NAME", default_value = "sentinel.local")]
+    log_name: String,
 }
 
 pub(crate) fn run(command: &Command) -> Result<Report, Fault> {

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     num::NonZeroI64,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use clap::ValueEnum;
@@ -54,6 +54,24 @@ pub(crate) struct Args {
     /// Public key that has to have signed a bundle; several are allowed. Without one only the form is checked.
     #[arg(long = "trust-key", env = "SENTINEL_TRUST_KEYS", value_delimiter = ',', value_name = "ED25519")]
     trust_keys: Vec<String>,
+    /// What the log calls itself in its checkpoints: a name that no other log has, such as example.com/sentinel.
+    #[arg(long, env = "SENTINEL_LOG_NAME", default_value = "sentinel.local", value_name = "NAME")]
+    log_name: String,
+    /// A witness that is asked to cosign the log: where it is and its key. Several are allowed.
+    #[arg(long = "witness", env = "SENTINEL_WITNESSES", value_delimiter = ',', value_name = "URL=VKEY")]
+    witnesses: Vec<String>,
+    /// How many witnesses have to have cosigned a checkpoint before others are shown it.
+    #[arg(long, env = "SENTINEL_WITNESS_QUORUM", default_value_t = 0, value_name = "N")]
+    witness_quorum: usize,
+    /// Seconds between two questions to one witness, at least.
+    #[arg(
+        long,
+        env = "SENTINEL_WITNESS_EVERY",
+        default_value_t = 5,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
+    witness_every: u64,
     /// Where shared limits are counted: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]. Without it, in memory.
     #[arg(long, env = "SENTINEL_REDIS", hide_env_values = true, value_name = "URL")]
     redis: Option<String>,
@@ -87,15 +105,12 @@ pub(crate) struct Args {
     /// Days after which the texts of events are deleted; without it they stay. The log stays in any case.
     #[arg(long, env = "SENTINEL_KEEP_DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     keep_days: Option<u32>,
-    /// The name of the log, in its checkpoints and its key: one that no other log has, such as a domain with a path.
-    #[arg(long, env = "SENTINEL_LOG_NAME", default_value = "sentinel.local", value_name = "NAME")]
-    log_name: String,
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log: LogFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
+pub(super) enum LogFormat {
     Text,
     Json,
 }
@@ -115,6 +130,10 @@ pub(crate) fn run(args: Args) -> Result<Report, Fault> {
     config.reader_tokens = args.reader_tokens;
     config.admin_tokens = args.admin_tokens;
     config.trust_keys = args.trust_keys;
+    config.log_name = args.log_name;
+    config.witnesses = args.witnesses;
+    config.witness_quorum = args.witness_quorum;
+    config.witness_every = Duration::from_secs(args.witness_every);
     config.redis = args.redis;
     config.redis_away = match args.redis_away {
         Away::Local => RedisAway::Local { percent: args.redis_away_percent },
@@ -125,7 +144,6 @@ pub(crate) fn run(args: Args) -> Result<Report, Fault> {
         config.key_period = ms;
     }
     config.keep_days = args.keep_days;
-    config.log_name = args.log_name;
     if args.open_metrics {
         config.metrics_access = MetricsAccess::Anyone;
     }
@@ -154,14 +172,14 @@ fn second_opinion(choice: &str, workers: usize) -> Result<Option<SecondOpinion>,
     Ok(Some(SecondOpinion { workers, ..SecondOpinion::new(model) }))
 }
 
-fn fault(error: sentinel_collector::Error) -> Fault {
+pub(super) fn fault(error: sentinel_collector::Error) -> Fault {
     match error.is_config() {
         true => Fault::Input(error.to_string()),
         false => Fault::Internal(error.to_string()),
     }
 }
 
-fn start_logging(format: LogFormat) {
+pub(super) fn start_logging(format: LogFormat) {
     let filter = EnvFilter::try_from_env("SENTINEL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
@@ -171,7 +189,7 @@ fn start_logging(format: LogFormat) {
 }
 
 /// Interrupt or terminate, whichever comes first.
-async fn shutdown() {
+pub(super) async fn shutdown() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

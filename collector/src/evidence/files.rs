@@ -1,6 +1,8 @@
 //! The evidence as files, by the paths of a C2SP tlog-tiles log: what is served over HTTP, what an export has in its
 //! folder, and what a verifier asks for, wherever it stands.
 //!
+//! `checkpoint` is the newest that enough witnesses have cosigned, `checkpoint.unwitnessed` the newest of all.
+//!
 //! `checkpoint`, `key`, `tile/...` and `tile/entries/...` hold nothing private. `events/<N>` is as `tile/entries/<N>`, but
 //! with the events themselves: a line of JSON for each entry that has one, with the salt of its commitment.
 
@@ -13,6 +15,7 @@ use sentinel_ledger::{
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::cosign::Quorum;
 use super::intake::place;
 use super::keeper::{Content, Keeper, KeeperError};
 use super::notary::Notary;
@@ -24,12 +27,14 @@ pub(crate) struct Files {
     store: Arc<dyn Store>,
     keeper: Arc<Keeper>,
     notary: Arc<Notary>,
+    quorum: Quorum,
 }
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FilePath {
     Checkpoint,
+    Unwitnessed,
     Key,
     Tile(TilePath),
     /// Of the entries of a tile.
@@ -40,6 +45,7 @@ impl FilePath {
     pub(crate) fn parse(path: &str) -> Option<Self> {
         match path {
             "checkpoint" => Some(Self::Checkpoint),
+            "checkpoint.unwitnessed" => Some(Self::Unwitnessed),
             "key" => Some(Self::Key),
             _ => match path.strip_prefix("events/") {
                 Some(rest) => match format!("tile/entries/{rest}").parse() {
@@ -59,7 +65,7 @@ impl FilePath {
     /// Whether it never changes.
     pub(crate) const fn is_final(self) -> bool {
         match self {
-            Self::Checkpoint | Self::Events(_) => false,
+            Self::Checkpoint | Self::Unwitnessed | Self::Events(_) => false,
             Self::Key => true,
             Self::Tile(TilePath::Hashes(id) | TilePath::Entries(id)) => id.is_full(),
         }
@@ -93,8 +99,22 @@ impl<E: Into<KeeperError>> From<E> for NoProof {
 }
 
 impl Files {
-    pub(crate) fn new(store: Arc<dyn Store>, keeper: Arc<Keeper>, notary: Arc<Notary>) -> Self {
-        Self { store, keeper, notary }
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        keeper: Arc<Keeper>,
+        notary: Arc<Notary>,
+        quorum: Quorum,
+    ) -> Self {
+        Self { store, keeper, notary, quorum }
+    }
+
+    pub(crate) fn require(&mut self, quorum: Quorum) {
+        self.quorum = quorum;
+    }
+
+    /// The newest checkpoint that is shown.
+    pub(crate) async fn witnessed(&self) -> Result<Option<CheckpointRow>, StoreError> {
+        self.quorum.newest(&*self.store).await
     }
 
     /// `None` if there is no such file: nothing beyond the newest checkpoint exists.
@@ -103,7 +123,8 @@ impl Files {
         match (path, newest) {
             (FilePath::Key, _) => Ok(Some(format!("{}\n", self.notary.key().verifier()).into_bytes())),
             (_, None) => Ok(None),
-            (FilePath::Checkpoint, Some(newest)) => Ok(Some(newest.note.into_bytes())),
+            (FilePath::Checkpoint, Some(_)) => Ok(self.witnessed().await?.map(|row| row.note.into_bytes())),
+            (FilePath::Unwitnessed, Some(newest)) => Ok(Some(newest.note.into_bytes())),
             (FilePath::Tile(path), Some(newest)) => self.tile(path, newest.size).await,
             (FilePath::Events(id), Some(newest)) => self.events(id, newest.size).await,
         }
@@ -193,9 +214,14 @@ impl Files {
         Ok(Proof { index: found.idx, leaf: String::from_utf8_lossy(&leaf).into_owned(), file, salt })
     }
 
-    /// The newest checkpoint, if it is over this entry; one is signed now where that is what it takes.
+    /// The newest checkpoint that is shown, if it is over this entry; else the newest, and one is signed now where that is
+    /// what it takes.
     async fn checkpoint_with(&self, idx: i64, now_ms: i64) -> Result<Option<CheckpointRow>, StoreError> {
         let covers = |newest: &CheckpointRow| idx < newest.size;
+        let witnessed = self.witnessed().await?.filter(covers);
+        if witnessed.is_some() {
+            return Ok(witnessed);
+        }
         let newest = self.store.newest_checkpoint().await?.filter(covers);
         if newest.is_some() {
             return Ok(newest);

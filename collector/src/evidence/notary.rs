@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sentinel_ledger::{Checkpoint, SignedCheckpoint, SignerKey, TileMap, Tree, leaf_hash, tiles_for_root};
+use tokio::sync::watch;
 
 use crate::domain::{CheckpointRow, TileRow};
 use crate::store::{Publication, Store, StoreError};
@@ -19,6 +20,7 @@ pub(crate) struct Notary {
     /// Of this collector alone; held while it publishes.
     tree: tokio::sync::Mutex<Option<Grown>>,
     standing: Mutex<Standing>,
+    published: watch::Sender<i64>,
 }
 
 /// The tree up to the newest checkpoint, and perhaps further.
@@ -48,7 +50,7 @@ pub(crate) enum NotaryError {
 impl Notary {
     pub(crate) fn new(store: Arc<dyn Store>, key: SignerKey) -> Self {
         let standing = Mutex::new(Standing::default());
-        Self { store, key, tree: tokio::sync::Mutex::new(None), standing }
+        Self { store, key, tree: tokio::sync::Mutex::new(None), standing, published: watch::Sender::new(-1) }
     }
 
     pub(crate) const fn key(&self) -> &SignerKey {
@@ -57,6 +59,11 @@ impl Notary {
 
     pub(crate) fn standing(&self) -> Standing {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The size of the newest checkpoint that this collector vouches for; -1 before the first.
+    pub(crate) fn published(&self) -> watch::Receiver<i64> {
+        self.published.subscribe()
     }
 
     /// Never ends.
@@ -131,6 +138,7 @@ impl Notary {
             return Ok(None);
         }
         self.know(size, now_ms);
+        self.published.send_replace(size);
         Ok(Some(Grown { after: Some(size), ..grown }))
     }
 
@@ -168,6 +176,7 @@ impl Notary {
             return Err(broken(format!("the tiles of size {size} do not give the root that was signed")));
         }
         self.know(newest.size, newest.at_ms);
+        self.published.send_replace(newest.size);
         Ok(Grown { after: Some(newest.size), tree })
     }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::App;
 use super::error::PrivateDetail;
 use crate::domain::Counts;
+use crate::evidence::WitnessStanding;
 use crate::store::StoreError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -41,6 +42,26 @@ struct Detailed {
     uptime_s: u64,
     store: Database,
     backlog: Backlog,
+    log: Log,
+}
+
+#[derive(Serialize)]
+struct Log {
+    /// What the newest checkpoint is over, and when it was signed.
+    size: i64,
+    signed_ms: i64,
+    witnesses: Vec<Witness>,
+}
+
+#[derive(Serialize)]
+struct Witness {
+    name: String,
+    address: String,
+    outcome: &'static str,
+    size: Option<i64>,
+    cosigned_ms: Option<i64>,
+    failing_since_ms: Option<i64>,
+    problem: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -79,8 +100,25 @@ pub(crate) async fn detailed(State(app): State<Arc<App>>) -> Response {
             ingest_in_flight_max: app.ingest_in_flight_max,
             queued_batches: app.store.backlog(),
         },
+        log: log(&app),
     };
     answer(details.status, error, details)
+}
+
+/// A witness that is away is no reason to take this collector out of service.
+fn log(app: &App) -> Log {
+    let standing = app.notary.standing();
+    let witness = |one: WitnessStanding| Witness {
+        outcome: one.outcome_word(),
+        name: one.name,
+        address: one.address,
+        size: one.size,
+        cosigned_ms: one.cosigned_ms,
+        failing_since_ms: one.failing_since_ms,
+        problem: one.problem,
+    };
+    let witnesses = app.cosigners.standings().into_iter().map(witness).collect();
+    Log { size: standing.size, signed_ms: standing.at_ms, witnesses }
 }
 
 async fn database(app: &App) -> (Database, Option<StoreError>) {

@@ -40,7 +40,7 @@ fn no_file() -> ApiError {
 async fn answer(app: &App, path: FilePath) -> Result<Response, ApiError> {
     let bytes = app.files.get(path).await?.ok_or_else(no_file)?;
     let content_type = match path {
-        FilePath::Checkpoint | FilePath::Key => "text/plain; charset=utf-8",
+        FilePath::Checkpoint | FilePath::Unwitnessed | FilePath::Key => "text/plain; charset=utf-8",
         FilePath::Tile(_) => "application/octet-stream",
         FilePath::Events(_) => "application/jsonl",
     };

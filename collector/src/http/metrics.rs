@@ -15,6 +15,7 @@ use super::App;
 use crate::domain::{ACTIONS, Outcome, Received, StoredEvent};
 
 mod trial;
+mod witnesses;
 
 #[derive(Debug)]
 pub(crate) struct Metrics(Mutex<Counters>);
@@ -212,6 +213,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>) -> Response {
     let mut text = Text::default();
     app.metrics.lock().write(&mut text);
     trial::write(&app, &mut text);
+    witnesses::write(&app, &mut text).await;
     if let Some(desk) = &app.second_opinion {
         desk.write(&mut text);
     }

@@ -4,6 +4,8 @@
 //! one collector at a time. Invariant: checkpoints of one store grow, each from the one before it, whatever two
 //! collectors do at once.
 
+use sentinel_ledger::Note;
+
 use super::Answer;
 use crate::domain::{Access, CheckpointRow, FoundEvent, TileRow};
 
@@ -20,6 +22,16 @@ pub(crate) trait Log: Send + Sync {
     fn tile(&self, level: u8, idx: i64) -> Answer<'_, Option<TileRow>>;
 
     fn newest_checkpoint(&self) -> Answer<'_, Option<CheckpointRow>>;
+
+    fn checkpoint(&self, size: i64) -> Answer<'_, Option<CheckpointRow>>;
+
+    /// The newest whose note has at least so many signatures beside the first, which is the log's own; what they are
+    /// worth is not looked at. It takes no longer where the log is long, or where the newest such is old.
+    fn cosigned_checkpoint(&self, n_min: usize) -> Answer<'_, Option<CheckpointRow>>;
+
+    /// Puts this note in place of that of the checkpoint of this size. Not done unless [`only_adds`] is true of the two at
+    /// the moment of the change.
+    fn add_signatures(&self, size: i64, note: String) -> Answer<'_, bool>;
 
     /// Whether this collector may publish now. Where several share a database, one of them may, until it is gone.
     fn lead(&self) -> Answer<'_, bool>;
@@ -38,4 +50,12 @@ pub(crate) struct Publication {
     pub(crate) after: Option<i64>,
     pub(crate) tiles: Vec<TileRow>,
     pub(crate) checkpoint: CheckpointRow,
+}
+
+/// Whether the new note has the text of the old one, all of its signatures, and more.
+pub(crate) fn only_adds(old: &str, new: &str) -> bool {
+    let (Ok(old), Ok(new)) = (Note::parse(old.as_bytes()), Note::parse(new.as_bytes())) else { return false };
+    old.text() == new.text()
+        && old.signatures().len() < new.signatures().len()
+        && old.signatures().iter().all(|signature| new.signatures().contains(signature))
 }

@@ -10,6 +10,7 @@ mod accounts;
 mod append;
 mod change;
 mod copying;
+mod cosign;
 mod kept;
 mod keys;
 mod locks;
@@ -177,6 +178,18 @@ impl Log for PostgresStore {
 
     fn newest_checkpoint(&self) -> Answer<'_, Option<CheckpointRow>> {
         Box::pin(within(READ_WAIT, log::newest_checkpoint(&self.readers)))
+    }
+
+    fn checkpoint(&self, size: i64) -> Answer<'_, Option<CheckpointRow>> {
+        Box::pin(within(READ_WAIT, cosign::checkpoint(&self.readers, size)))
+    }
+
+    fn cosigned_checkpoint(&self, n_min: usize) -> Answer<'_, Option<CheckpointRow>> {
+        Box::pin(within(READ_WAIT, cosign::newest(&self.readers, n_min)))
+    }
+
+    fn add_signatures(&self, size: i64, note: String) -> Answer<'_, bool> {
+        Box::pin(self.publisher.add_signatures(size, note))
     }
 
     fn lead(&self) -> Answer<'_, bool> {

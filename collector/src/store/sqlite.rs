@@ -6,6 +6,7 @@
 
 mod append;
 mod change;
+mod cosign;
 mod kept;
 mod keys;
 mod log;
@@ -190,6 +191,18 @@ impl Log for SqliteStore {
 
     fn newest_checkpoint(&self) -> Answer<'_, Option<CheckpointRow>> {
         Box::pin(within(READ_WAIT, log::newest_checkpoint(&self.readers)))
+    }
+
+    fn checkpoint(&self, size: i64) -> Answer<'_, Option<CheckpointRow>> {
+        Box::pin(within(READ_WAIT, cosign::checkpoint(&self.readers, size)))
+    }
+
+    fn cosigned_checkpoint(&self, n_min: usize) -> Answer<'_, Option<CheckpointRow>> {
+        Box::pin(within(READ_WAIT, cosign::newest(&self.readers, n_min)))
+    }
+
+    fn add_signatures(&self, size: i64, note: String) -> Answer<'_, bool> {
+        Box::pin(write::ask(&self.jobs, move |answer| Job::Cosign(size, note, answer)))
     }
 
     /// The file has one collector.

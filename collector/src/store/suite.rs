@@ -1,5 +1,6 @@
 //! What every store must do, as functions over the trait: a new database runs it and is done.
 
+mod cosign;
 mod deployments;
 mod log;
 
@@ -23,6 +24,7 @@ pub(crate) async fn run<S: Store + 'static>(mut fresh: impl AsyncFnMut() -> S) {
     concurrent_batches_are_stored_exactly_once(Arc::new(fresh().await)).await;
     a_closed_store_has_written_all_and_takes_no_more(&fresh().await).await;
     log::run(&mut fresh).await;
+    cosign::run(&mut fresh).await;
     deployments::run(fresh).await;
 }
 

@@ -6,6 +6,8 @@ mod support;
 
 mod audit;
 mod auth;
+mod backup;
+mod backup_faults;
 mod bundles;
 mod deployments;
 mod durability;
@@ -18,3 +20,5 @@ mod replicas;
 mod second_opinion;
 mod subjects;
 mod trials;
+mod witness;
+mod witnesses;

@@ -35,15 +35,25 @@ pub(crate) struct Answer {
     pub(crate) bytes: Vec<u8>,
 }
 
-pub(crate) struct Folder(TempDir);
+pub(crate) struct Folder(PathBuf, Option<TempDir>);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        let folder = tempfile::tempdir().unwrap();
+        Self(folder.path().to_owned(), Some(folder))
+    }
+
+    /// One that somebody else has made and deletes.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self(path.to_owned(), None)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.0.path().join("events.db")
+        self.0.join("events.db")
     }
 
     pub(crate) async fn start(&self) -> Running {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use sentinel_collector::{Config, StoredEvidence, audit::Source};
+use sentinel_ledger::VerifierKey;
 
 use super::Place;
 use crate::{
@@ -31,7 +32,7 @@ impl Evidence {
             };
         }
         if let Some(database) = &place.database {
-            return database_at(database, place.key_file.clone()).await;
+            return database_at(database, place).await;
         }
         let (Some(url), Some(token_file)) = (&place.collector, &place.token_file) else {
             return Err(Fault::Input(
@@ -42,6 +43,13 @@ impl Evidence {
         Collector::new(&args).map(Self::Collector)
     }
 
+    /// A database has every checkpoint, and the newest is seldom cosigned already; elsewhere there is only one.
+    pub(super) fn require_cosignatures(&mut self, witnesses: &[VerifierKey], n: usize) {
+        if let Self::Database(evidence) = self {
+            evidence.require_cosignatures(witnesses, n);
+        }
+    }
+
     pub(super) async fn close(self) {
         if let Self::Database(evidence) = self {
             // Nothing was written that could be lost.
@@ -50,13 +58,14 @@ impl Evidence {
     }
 }
 
-async fn database_at(database: &str, key_file: Option<PathBuf>) -> Result<Evidence, Fault> {
+async fn database_at(database: &str, place: &Place) -> Result<Evidence, Fault> {
     let postgres = postgres_url(database);
     if postgres.is_none() && !Path::new(database).is_file() {
         return Err(Fault::Input(format!("{database}: there is no such database")));
     }
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = Config { postgres, key_file, ..Config::new(nowhere, database, Vec::new()) };
+    let (key_file, log_name) = (place.key_file.clone(), place.log_name.clone());
+    let config = Config { postgres, key_file, log_name, ..Config::new(nowhere, database, Vec::new()) };
     let evidence = StoredEvidence::open(&config).await.map_err(|error| Fault::Input(error.to_string()))?;
     Ok(Evidence::Database(Box::new(evidence)))
 }

@@ -44,6 +44,7 @@ pub(super) async fn run(args: &Args) -> Result<Report, Fault> {
         with_events: !args.log_only,
     };
     let mut evidence = Evidence::open(&args.place).await?;
+    evidence.require_cosignatures(&wanted.witnesses, wanted.cosignatures_min);
     let found = check(&wanted, &mut evidence).await.map_err(Fault::Internal)?;
     if found.is_good()
         && let Some(path) = &args.seen

@@ -41,10 +41,17 @@ pub(super) async fn tile(readers: &PgPool, level: u8, idx: i64) -> Result<Option
 }
 
 #[derive(FromRow)]
-struct Checkpoint {
+pub(super) struct Checkpoint {
     size: i64,
     at_ms: i64,
     note: String,
+}
+
+impl From<Checkpoint> for CheckpointRow {
+    fn from(row: Checkpoint) -> Self {
+        let Checkpoint { size, at_ms, note } = row;
+        Self { size, at_ms, note }
+    }
 }
 
 pub(super) async fn newest_checkpoint(readers: &PgPool) -> Result<Option<CheckpointRow>, StoreError> {
@@ -52,7 +59,7 @@ pub(super) async fn newest_checkpoint(readers: &PgPool) -> Result<Option<Checkpo
         sqlx::query_as("SELECT size, at_ms, note FROM checkpoints ORDER BY size DESC LIMIT 1")
             .fetch_optional(readers)
             .await?;
-    Ok(row.map(|Checkpoint { size, at_ms, note }| CheckpointRow { size, at_ms, note }))
+    Ok(row.map(CheckpointRow::from))
 }
 
 #[derive(FromRow)]
@@ -120,6 +127,11 @@ impl Publisher {
     /// Compares under a lock, so it does no harm if two collectors believe that they lead.
     pub(super) async fn publish(&self, publication: Publication) -> Result<bool, StoreError> {
         self.with(async |session| publish(&mut session.connection, publication).await).await
+    }
+
+    pub(super) async fn add_signatures(&self, size: i64, note: String) -> Result<bool, StoreError> {
+        self.with(async |session| super::cosign::add_signatures(&mut session.connection, size, note).await)
+            .await
     }
 
     /// Gives the lock back.

@@ -36,10 +36,16 @@ pub(super) async fn tile(readers: &SqlitePool, level: u8, idx: i64) -> Result<Op
 }
 
 #[derive(FromRow)]
-struct Checkpoint {
+pub(super) struct Checkpoint {
     size: i64,
     at_ms: i64,
     note: String,
+}
+
+impl From<Checkpoint> for CheckpointRow {
+    fn from(Checkpoint { size, at_ms, note }: Checkpoint) -> Self {
+        Self { size, at_ms, note }
+    }
 }
 
 pub(super) async fn newest_checkpoint(readers: &SqlitePool) -> Result<Option<CheckpointRow>, StoreError> {
@@ -47,7 +53,7 @@ pub(super) async fn newest_checkpoint(readers: &SqlitePool) -> Result<Option<Che
         sqlx::query_as("SELECT size, at_ms, note FROM checkpoints ORDER BY size DESC LIMIT 1")
             .fetch_optional(readers)
             .await?;
-    Ok(row.map(|Checkpoint { size, at_ms, note }| CheckpointRow { size, at_ms, note }))
+    Ok(row.map(CheckpointRow::from))
 }
 
 #[derive(FromRow)]

@@ -24,6 +24,7 @@ pub(super) enum Job {
     Keys(KeyChange, Sender<u64>),
     Publish(Publication, Sender<bool>),
     Forget(Box<LeftOver>, Sender<u64>),
+    Cosign(i64, String, Sender<bool>),
     Close,
 }
 
@@ -148,6 +149,11 @@ impl Writer {
             Job::Forget(last, answer) => {
                 let done = self.apply(async |connection| super::plain::forget(connection, &last).await).await;
                 answered(done, answer)
+            }
+            Job::Cosign(size, note, answer) => {
+                let add =
+                    async |connection: &mut _| super::cosign::add_signatures(connection, size, note).await;
+                answered(self.apply(add).await, answer)
             }
             Job::Append(..) | Job::Close => return,
         };
