@@ -29,6 +29,8 @@ pub(crate) struct Collector {
 /// A bundle of 16 MiB over a slow line takes its time; a collector that is not there does not.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A list that never ends is no list.
+const ENTRIES_MAX: usize = 1_000_000;
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 impl Collector {
@@ -60,6 +62,21 @@ impl Collector {
         self.answer(path, request.header("authorization", format!("Bearer {}", self.token)).call())
     }
 
+    /// All pages of a list. What `next` says comes back as it is: ids and addresses, which need no escape in a URL.
+    pub(crate) fn all(&self, path: &str, list: &str) -> Result<Vec<Value>, Fault> {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let mut page = self.get(&format!("{path}?limit=1000{after}"))?;
+            if let Some(Value::Array(entries)) = page.get_mut(list).map(Value::take) {
+                all.extend(entries);
+            }
+            match page.get("next").and_then(Value::as_str) {
+                Some(next) if all.len() < ENTRIES_MAX => after = format!("&after={next}"),
+                _ => return Ok(all),
+            }
+        }
+    }
+
     /// `None` if there is no such thing.
     pub(crate) fn get_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, Fault> {
         let place = format!("{}{path}", self.url);
@@ -78,6 +95,17 @@ impl Collector {
     pub(crate) fn post_json(&self, path: &str, body: &Value) -> Result<Value, Fault> {
         let request = self.post(path).content_type("application/json");
         self.answer(path, request.send(body.to_string()))
+    }
+
+    pub(crate) fn put_json(&self, path: &str, body: &Value) -> Result<Value, Fault> {
+        let request = self.agent.put(format!("{}{path}", self.url)).content_type("application/json");
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        self.answer(path, request.send(body.to_string()))
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Result<Value, Fault> {
+        let request = self.agent.delete(format!("{}{path}", self.url));
+        self.answer(path, request.header("authorization", format!("Bearer {}", self.token)).call())
     }
 
     pub(crate) fn post_bytes(&self, path: &str, body: &[u8]) -> Result<Value, Fault> {

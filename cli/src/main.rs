@@ -46,6 +46,12 @@ enum Command {
     Backup(command::backup::Command),
     /// Restore the newest backup into a scratch folder, verify it, and measure how long that takes and what is missing.
     Drill(command::drill::Args),
+    /// Keys of programs that speak to a collector.
+    #[command(subcommand)]
+    Keys(command::keys::Command),
+    /// People who sign in to a collector with a wallet.
+    #[command(subcommand)]
+    Wallets(command::wallets::Command),
     /// Build, sign, check and roll out bundles.
     #[command(subcommand)]
     Bundle(command::bundle::Command),
@@ -78,6 +84,8 @@ fn main() -> ExitCode {
         Command::Audit(command) => command::audit::run(&command),
         Command::Backup(command) => command::backup::run(&command),
         Command::Drill(args) => command::drill::run(&args),
+        Command::Keys(command) => command::keys::run(&command),
+        Command::Wallets(command) => command::wallets::run(&command),
         Command::Bundle(command) => command::bundle::run(&command),
         Command::Policy(command) => command::policy::run(&command),
         Command::Rules(command) => command::rules::run(&command),

@@ -38,12 +38,22 @@ pub struct Config {
     pub witness_quorum: usize,
     /// How often a witness is asked at most.
     pub witness_every: Duration,
-    /// Bearer tokens that may send events; at least one. Several allow to change one without a pause.
+    /// Bearer tokens that may send events. Several allow to change one without a pause.
     pub tokens: Vec<String>,
     /// Bearer tokens that may read. While empty, `tokens` may.
     pub reader_tokens: Vec<String>,
-    /// Bearer tokens that may change what filters are given; without one nobody may. They may read, too.
+    /// Bearer tokens of admins. Without one, and without an admin in the database, the start gives out a token that makes
+    /// the first one.
     pub admin_tokens: Vec<String>,
+    /// Whose tokens people may sign in with.
+    pub jwt: Option<JwtIssuer>,
+    /// The address at which people see the collector, `https://DOMAIN`; with it they may sign in with wallets.
+    pub site: Option<String>,
+    /// Whether those who fail to sign in are slowed down. Off is for a proxy in front that does it, since all come from
+    /// the proxy's address then.
+    pub throttle: bool,
+    /// Without it the collector speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Public keys (`ed25519:` and base64) of which one has to have signed a bundle. While empty, only its form is
     /// checked; filters check signatures in any case.
     pub trust_keys: Vec<String>,
@@ -95,6 +105,26 @@ impl SecondOpinion {
     }
 }
 
+/// An identity provider, as far as its tokens are concerned.
+#[derive(Clone, Debug)]
+pub struct JwtIssuer {
+    /// What its tokens say about who made them (`iss`).
+    pub issuer: String,
+    /// What they say about whom they are for (`aud`).
+    pub audience: String,
+    /// A JWKS document with its Ed25519 keys, or with a secret for HS256; read again when it changes.
+    pub key_file: PathBuf,
+    /// The claim with roles; with a slash at its beginning, a JSON pointer.
+    pub roles_claim: String,
+}
+
+/// A certificate with those above it, and its key, as PEM; read again when they change.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
 /// Who may read `/metrics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MetricsAccess {
@@ -138,6 +168,10 @@ impl Config {
             tokens,
             reader_tokens: Vec::new(),
             admin_tokens: Vec::new(),
+            jwt: None,
+            site: None,
+            throttle: true,
+            tls: None,
             trust_keys: Vec::new(),
             redis: None,
             redis_away: RedisAway::default(),
@@ -151,9 +185,6 @@ impl Config {
     }
 
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self.tokens.is_empty() {
-            return Err("tokens is empty, expected at least one".to_owned());
-        }
         for (field, tokens) in [("tokens", &self.tokens), ("reader_tokens", &self.reader_tokens)] {
             for (idx, token) in tokens.iter().enumerate() {
                 check_token(token).map_err(|reason| format!("{field}[{idx}] {reason}"))?;
@@ -233,6 +264,10 @@ impl fmt::Debug for Config {
             .field("n_tokens", &self.tokens.len())
             .field("n_reader_tokens", &self.reader_tokens.len())
             .field("n_admin_tokens", &self.admin_tokens.len())
+            .field("jwt", &self.jwt)
+            .field("site", &self.site)
+            .field("throttle", &self.throttle)
+            .field("tls", &self.tls)
             .field("trust_keys", &self.trust_keys)
             // The address may have a password in it.
             .field("redis", &self.redis.as_deref().map(RedisUrl::parse))
@@ -280,9 +315,9 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_required_sendable_and_never_printed() {
+    fn tokens_are_sendable_and_never_printed() {
         assert!(config(&["long-enough"]).check().is_ok());
-        assert!(config(&[]).check().unwrap_err().contains("tokens is empty"));
+        assert!(config(&[]).check().is_ok());
         assert!(
             config(&["long-enough", "short"]).check().unwrap_err().contains("tokens[1] has 5 characters")
         );

@@ -4,6 +4,7 @@
 mod bundle;
 mod deployment;
 mod event;
+mod people;
 mod query;
 mod record;
 mod report;
@@ -14,6 +15,7 @@ mod words;
 pub(crate) use bundle::{BUNDLE_BYTES_MAX, BundleInfo, Pushed, TrustKeys};
 pub(crate) use deployment::{Deed, Deployment, Entry, Label, Mode, Plan, State};
 pub(crate) use event::{Received, StoredEvent, indexed, same_content, vm_and_seq};
+pub(crate) use people::{Holder, HolderKind};
 pub(crate) use query::{ACTIONS, Cursor, Filter, GapsQuery, VERDICTS};
 pub(crate) use record::{
     Access, CheckpointRow, DataKeyRow, FoundEvent, Kept, NewEvent, Quarantined, Record, Sealed, SubjectTag,

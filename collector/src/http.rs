@@ -6,16 +6,19 @@ mod body;
 mod bundle;
 mod bundles;
 mod deployments;
+pub(crate) mod endpoints;
 mod error;
 mod events;
 mod feedback;
 mod gaps;
+mod gate;
 mod health;
 mod journal;
 mod leases;
 mod log;
 mod metrics;
 mod params;
+mod people;
 mod second_opinion;
 mod subjects;
 
@@ -23,24 +26,27 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
+use crate::access::headers::{self, Answer};
 use crate::access::permission::Permission::{
-    AskOpinion, Deploy, Export, Feedback, ManageSubjects, PollBundle, PushBundle, ReadContent, ReadEvents,
-    ReadJournal, ReadMetrics, ReadProofs, SendEvents, TakeLease,
+    AskOpinion, Deploy, Export, Feedback, ManageKeys, ManageSubjects, PollBundle, PushBundle, ReadContent,
+    ReadEvents, ReadJournal, ReadMetrics, ReadProofs, SendEvents, TakeLease,
 };
 use crate::config::{Config, MetricsAccess};
 use crate::deploy::Desk;
 use crate::domain::BUNDLE_BYTES_MAX;
 use crate::evidence::{Cosigners, Eraser, Evidence, Files, Intake, Keeper, Notary, Reader};
 use crate::lease::Leases;
+use crate::port::Peer;
 use crate::store::Store;
-use auth::Door;
 use error::{ApiError, PrivateDetail};
+pub(crate) use gate::Gate;
 use metrics::Metrics;
 use second_opinion::OpinionDesk;
 
@@ -54,7 +60,8 @@ pub(crate) struct App {
     pub(crate) eraser: Arc<Eraser>,
     pub(crate) notary: Arc<Notary>,
     pub(crate) cosigners: Arc<Cosigners>,
-    door: Door,
+    pub(crate) gate: Gate,
+    has_tls: bool,
     pub(crate) desk: Arc<Desk>,
     leases: Leases,
     metrics_access: MetricsAccess,
@@ -67,7 +74,13 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(config: &Config, evidence: Evidence, desk: Arc<Desk>, leases: Leases) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        evidence: Evidence,
+        desk: Arc<Desk>,
+        leases: Leases,
+        gate: Gate,
+    ) -> Self {
         let Evidence { store, keeper, reader, notary, cosigners, quorum } = evidence;
         Self {
             intake: Intake::new(Arc::clone(&store), Arc::clone(&keeper)),
@@ -78,7 +91,8 @@ impl App {
             notary,
             keeper,
             store,
-            door: Door::new(config),
+            gate,
+            has_tls: config.tls.is_some(),
             desk,
             leases,
             metrics_access: config.metrics_access,
@@ -107,7 +121,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         MetricsAccess::Reader => get(metrics::show).route_layer(may(ReadMetrics)),
         MetricsAccess::Anyone => get(metrics::show),
     };
+    let people = people::resources();
     Router::new()
+        .merge(people.managed.route_layer(may(ManageKeys)))
+        .merge(people.known.route_layer(from_fn_with_state(Arc::clone(&app), auth::known)))
+        .merge(people.open)
         .route(
             "/v1/events",
             post(events::ingest)
@@ -152,7 +170,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    if let Some(ConnectInfo(Peer(peer))) = request.extensions().get::<ConnectInfo<Peer>>().copied() {
+        request.extensions_mut().insert(auth::Source(peer.ip()));
+    }
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
@@ -160,6 +181,11 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     app.metrics.count_answer(status);
     if let Some(PrivateDetail(detail)) = response.extensions_mut().remove() {
         tracing::warn!(%method, path, status, detail, "request failed");
+    }
+    let headers = response.headers_mut();
+    for (name, value) in headers::headers(Answer::Private, app.has_tls) {
+        // A file of the log says itself how long it may be kept.
+        headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }
     response
 }

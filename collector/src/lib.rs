@@ -22,29 +22,36 @@ mod domain;
 mod evidence;
 mod http;
 mod lease;
+mod port;
 mod ring_file;
 mod store;
 mod vault;
 mod witness;
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub use config::{Config, MetricsAccess, RedisAway, SecondOpinion};
+pub use config::{Config, JwtIssuer, MetricsAccess, RedisAway, SecondOpinion, TlsFiles};
 pub use witness::{WitnessConfig, WitnessServer, witness_key};
 
+use access::permission::Permission;
 use deploy::Desk;
 use evidence::{
     Cosigners, Evidence, FilePath, Files, Intake, Keeper, Notary, Quorum, Reader, WitnessPlace, take_over,
 };
-use http::App;
+use http::endpoints::{ENDPOINTS, Needs};
+use http::{App, Gate};
 use lease::{Leases, RedisUrl};
+use port::{Peer, TlsPort, Watched};
 use store::{PostgresStore, SqliteStore, Store, StoreError};
 use vault::Ring;
 
@@ -56,6 +63,9 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()> + Send + '
 /// A collector that has opened its database and its port, and answers nobody yet.
 pub struct Collector {
     listener: TcpListener,
+    tls: Option<Arc<port::Certificate>>,
+    watched: Vec<Watched>,
+    first_token: Option<String>,
     local_addr: SocketAddr,
     app: Arc<App>,
     drain_max: Duration,
@@ -78,16 +88,38 @@ impl Collector {
             Ok(n_taken) => tracing::info!(n_taken, "sealed what an older collector had kept in the clear"),
             Err(error) => return Err(unusable(StoreError(error.to_string()))),
         }
+        let gate = Gate::open(&config, evidence.keeper.root()).map_err(Error::config)?;
+        let tls = config.tls.clone().map(port::Certificate::read).transpose().map_err(Error::config)?;
+        let first_token = first_token(&gate, &*store).await.map_err(unusable)?;
         let desk = Desk::open(store, Arc::clone(&evidence.reader), trust).await.map_err(unusable)?;
         let leases = Leases::new(&config, redis);
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|source| Error(Kind::Bind { listen: config.listen, source }))?;
         let local_addr = listener.local_addr().map_err(|error| Error(Kind::Serve(error)))?;
-        let app = Arc::new(App::new(&config, evidence, Arc::new(desk), leases));
+        let app = Arc::new(App::new(&config, evidence, Arc::new(desk), leases, gate));
         tracing::info!(address = %local_addr, database = %config.database.display(), "collector is bound");
+        let tls = tls.map(Arc::new);
+        let watched = watched(&config, &app, tls.as_ref());
         let Config { drain_max, judge_every, checkpoint_every, keep_days, .. } = config;
-        Ok(Self { listener, local_addr, app, drain_max, judge_every, checkpoint_every, keep_days })
+        Ok(Self {
+            listener,
+            tls,
+            watched,
+            first_token,
+            local_addr,
+            app,
+            drain_max,
+            judge_every,
+            checkpoint_every,
+            keep_days,
+        })
+    }
+
+    /// The token that makes the first admin, if there is none; it works for an hour. It is known only now, and is for the
+    /// terminal of the operator.
+    pub fn first_token(&mut self) -> Option<String> {
+        self.first_token.take()
     }
 
     /// The address that was really bound, also for port 0.
@@ -99,12 +131,15 @@ impl Collector {
     /// [`Config::drain_max`], writes what is queued and closes the database.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         let (stopping, stopped) = oneshot::channel();
-        let server = axum::serve(self.listener, http::router(Arc::clone(&self.app)))
-            .with_graceful_shutdown(async move {
-                shutdown.await;
-                let _ = stopping.send(());
-            })
-            .into_future();
+        let shutdown = async move {
+            shutdown.await;
+            let _ = stopping.send(());
+        };
+        let router = http::router(Arc::clone(&self.app));
+        let server = match self.tls {
+            None => serve_on(self.listener, router, shutdown),
+            Some(tls) => serve_on(TlsPort::new(self.listener, tls), router, shutdown),
+        };
         let overdue = async {
             // The sender goes away unsent only if the server ended by itself, and then this is not waited for.
             let _ = stopped.await;
@@ -117,7 +152,8 @@ impl Collector {
             () = notary.run(self.checkpoint_every, http::now_ms) => Ok(()),
             () = housekeeping(&self.app, self.keep_days) => Ok(()),
             () = cosigners.run(notary.published(), http::now_ms) => Ok(()),
-            served = pin!(server) => served.map_err(|error| Error(Kind::Serve(error))),
+            () = port::watch(self.watched) => Ok(()),
+            served = server => served.map_err(|error| Error(Kind::Serve(error))),
             () = overdue => {
                 tracing::warn!("requests were still in flight at the end of the drain");
                 Ok(())
@@ -162,6 +198,48 @@ const KEYS_CHECKED_EVERY: Duration = Duration::from_secs(1);
 /// Ten minutes.
 const RETENTION_TICKS: u32 = 600;
 const DAY_MS: i64 = 86_400_000;
+
+type Server = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
+
+fn serve_on<L>(
+    listener: L,
+    router: axum::Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Server
+where
+    L: Listener<Addr: Debug>,
+    Peer: for<'l> Connected<IncomingStream<'l, L>>,
+{
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    Box::pin(axum::serve(listener, service).with_graceful_shutdown(shutdown).into_future())
+}
+
+/// What is read again when it changes.
+fn watched(config: &Config, app: &Arc<App>, tls: Option<&Arc<port::Certificate>>) -> Vec<Watched> {
+    let mut watched = Vec::new();
+    if let Some(tls) = tls {
+        let tls = Arc::clone(tls);
+        watched.push(Watched::new(tls.files(), move || tls.reload()));
+    }
+    if let Some(issuer) = config.jwt.clone() {
+        let app = Arc::clone(app);
+        watched.push(Watched::new(vec![issuer.key_file.clone()], move || app.gate.reload(&issuer)));
+    }
+    watched
+}
+
+/// Takes the place of an earlier one, whose text nobody may have any more.
+async fn first_token(gate: &Gate, store: &dyn Store) -> Result<Option<String>, StoreError> {
+    let now_ms = http::now_ms();
+    if gate.has_admin() || store.has_admin(now_ms).await? {
+        return Ok(None);
+    }
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|_| StoreError("the system gives no random bytes".to_owned()))?;
+    let (bootstrap, token) = access::bootstrap::Bootstrap::issue(&random, now_ms);
+    store.change_people(store::PeopleChange::PutBootstrap(bootstrap)).await?;
+    Ok(Some(token))
+}
 
 /// The evidence in a database, with nobody served: for checking it, also beside a collector that runs.
 #[derive(Debug)]
@@ -256,7 +334,7 @@ impl audit::Source for StoredEvidence {
     }
 }
 
-impl std::fmt::Debug for Collector {
+impl Debug for Collector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Collector").field("local_addr", &self.local_addr).finish_non_exhaustive()
     }
@@ -301,6 +379,24 @@ async fn evidence(config: &Config, store: Arc<dyn Store>) -> Result<Evidence, Er
     let quorum = Quorum { witnesses, n: config.witness_quorum };
     let cosigners = Arc::new(Cosigners::new(Arc::clone(&store), places, config.witness_every));
     Ok(Evidence { store, keeper, reader, notary: Arc::new(notary), cosigners, quorum })
+}
+
+/// Every endpoint of a collector: its method, its path as a pattern, and what it asks for: the name of a permission,
+/// `any_role`, `own_proof` or `nothing`.
+pub fn endpoints() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let words = |needs| match needs {
+        Needs::Nothing => "nothing",
+        Needs::OwnProof => "own_proof",
+        Needs::AnyRole => "any_role",
+        Needs::Allowed(permission) => permission.name(),
+    };
+    ENDPOINTS.iter().map(move |endpoint| (endpoint.method, endpoint.path, words(endpoint.needs)))
+}
+
+/// Every role with the permissions that it has.
+pub fn roles() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    let names = |permissions: &[Permission]| permissions.iter().map(|permission| permission.name()).collect();
+    access::role::TABLE.iter().map(move |(role, permissions)| (role.name(), names(permissions)))
 }
 
 /// Why the collector could not start, or did not stop well.

@@ -8,6 +8,7 @@ mod copy;
 mod deployments;
 mod keys;
 mod log;
+mod people;
 mod postgres;
 mod sqlite;
 #[cfg(test)]
@@ -22,10 +23,11 @@ pub(crate) use copy::{Place, copy};
 pub(crate) use deployments::{Change, Deployments, Feedback};
 pub(crate) use keys::{KeyChange, Keys};
 pub(crate) use log::{Log, Publication, only_adds};
+pub(crate) use people::{Admin, People, PeopleChange};
 pub(crate) use postgres::PostgresStore;
 pub(crate) use sqlite::SqliteStore;
 
-pub(crate) trait Store: Deployments + Keys + Log + std::fmt::Debug {
+pub(crate) trait Store: Deployments + Keys + Log + People + std::fmt::Debug {
     /// Keeps all of it durably and says what became of each, in the same order. The log's indexes have no gaps, and
     /// follow the order of records.
     ///

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use sentinel_collector::{Collector, Config, MetricsAccess, RedisAway, SecondOpinion};
+use sentinel_collector::{Collector, Config, JwtIssuer, MetricsAccess, RedisAway, SecondOpinion, TlsFiles};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -26,14 +26,9 @@ pub(crate) struct Args {
     /// The database file, made if it is not there; or a PostgreSQL database, `postgres://USER:PASSWORD@HOST/NAME`.
     #[arg(long, env = "SENTINEL_DATABASE", hide_env_values = true, default_value = "sentinel.db")]
     database: String,
-    /// Token that filters send; may be given several times, or in the environment, separated by commas.
-    #[arg(
-        long = "token",
-        env = "SENTINEL_TOKENS",
-        value_delimiter = ',',
-        hide_env_values = true,
-        required = true
-    )]
+    /// Token that filters send; may be given several times, or in the environment, separated by commas. Keys that admins
+    /// make do as well.
+    #[arg(long = "token", env = "SENTINEL_TOKENS", value_delimiter = ',', hide_env_values = true)]
     tokens: Vec<String>,
     /// Token for readers; without one, the filters' tokens read, too.
     #[arg(
@@ -43,7 +38,8 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     reader_tokens: Vec<String>,
-    /// Token of those who may push bundles, deploy and give feedback; without one nobody may. At least 16 characters.
+    /// Token of an admin; at least 16 characters. Without one, and without an admin in the database, the start prints a
+    /// token that makes the first admin.
     #[arg(
         long = "admin-token",
         env = "SENTINEL_ADMIN_TOKENS",
@@ -51,6 +47,14 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     admin_tokens: Vec<String>,
+    #[command(flatten)]
+    people: People,
+    /// The certificate with those above it, PEM; read again when it changes. Without it the collector speaks plain HTTP.
+    #[arg(long, env = "SENTINEL_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate, PEM.
+    #[arg(long, env = "SENTINEL_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Public key that has to have signed a bundle; several are allowed. Without one only the form is checked.
     #[arg(long = "trust-key", env = "SENTINEL_TRUST_KEYS", value_delimiter = ',', value_name = "ED25519")]
     trust_keys: Vec<String>,
@@ -109,6 +113,29 @@ pub(crate) struct Args {
     log: LogFormat,
 }
 
+/// How people come in.
+#[derive(clap::Args)]
+struct People {
+    /// The identity provider whose tokens are taken, as they name it (iss).
+    #[arg(long, env = "SENTINEL_JWT_ISSUER", value_name = "NAME", requires_all = ["jwt_audience", "jwt_key_file"])]
+    jwt_issuer: Option<String>,
+    /// Whom its tokens have to be for (aud).
+    #[arg(long, env = "SENTINEL_JWT_AUDIENCE", value_name = "NAME", requires = "jwt_issuer")]
+    jwt_audience: Option<String>,
+    /// Its keys as a JWKS document: Ed25519, or a shared secret for HS256; read again when it changes.
+    #[arg(long, env = "SENTINEL_JWT_KEY_FILE", value_name = "FILE", requires = "jwt_issuer")]
+    jwt_key_file: Option<PathBuf>,
+    /// The claim with roles; with a slash at its beginning, a JSON pointer such as /realm_access/roles.
+    #[arg(long, env = "SENTINEL_JWT_ROLES_CLAIM", value_name = "CLAIM", default_value = "roles")]
+    jwt_roles_claim: String,
+    /// The address that people see, such as https://sentinel.example.org; with it they may sign in with wallets.
+    #[arg(long, env = "SENTINEL_SITE", value_name = "URL")]
+    site: Option<String>,
+    /// Do not slow down those who fail to sign in; for a proxy in front that does it.
+    #[arg(long)]
+    no_throttle: bool,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum LogFormat {
     Text,
@@ -134,6 +161,8 @@ pub(crate) fn run(args: Args) -> Result<Report, Fault> {
     config.witnesses = args.witnesses;
     config.witness_quorum = args.witness_quorum;
     config.witness_every = Duration::from_secs(args.witness_every);
+    config.tls = args.tls_cert.zip(args.tls_key).map(|(cert, key)| TlsFiles { cert, key });
+    args.people.configure(&mut config);
     config.redis = args.redis;
     config.redis_away = match args.redis_away {
         Away::Local => RedisAway::Local { percent: args.redis_away_percent },
@@ -153,11 +182,35 @@ pub(crate) fn run(args: Args) -> Result<Report, Fault> {
         .build()
         .map_err(|e| Fault::Internal(format!("runtime: {e}")))?;
     runtime.block_on(async {
-        let collector = Collector::bind(config).await.map_err(fault)?;
+        let mut collector = Collector::bind(config).await.map_err(fault)?;
+        if let Some(token) = collector.first_token() {
+            show_first_token(&token);
+        }
         tracing::info!(address = %collector.local_addr(), "collector is listening");
         collector.run(shutdown()).await.map_err(fault)
     })?;
     Ok(Report { text: "stopped".into(), json: json!({ "stopped": true }), code: 0 })
+}
+
+impl People {
+    fn configure(self, config: &mut Config) {
+        let Self { jwt_issuer, jwt_audience, jwt_key_file, jwt_roles_claim, site, no_throttle } = self;
+        // Clap sees to it that there are all or none.
+        if let (Some(issuer), Some(audience), Some(key_file)) = (jwt_issuer, jwt_audience, jwt_key_file) {
+            config.jwt = Some(JwtIssuer { issuer, audience, key_file, roles_claim: jwt_roles_claim });
+        }
+        config.site = site;
+        config.throttle = !no_throttle;
+    }
+}
+
+/// Past the log, which may be kept for longer and by more people than the token is meant for.
+fn show_first_token(token: &str) {
+    use std::io::Write;
+    let _ = writeln!(
+        std::io::stderr(),
+        "\nThere is no admin yet. For an hour this token makes the first one, once, and nothing else:\n\n    {token}\n"
+    );
 }
 
 fn second_opinion(choice: &str, workers: usize) -> Result<Option<SecondOpinion>, Fault> {

@@ -98,10 +98,6 @@ impl Challenger {
         Ok(Self { site, code })
     }
 
-    pub(crate) fn site(&self) -> &Site {
-        &self.site
-    }
-
     pub(crate) fn challenge(&self, address: &Address, random: [u8; RANDOM_BYTES], now_ms: i64) -> Challenge {
         let mut stamp = [0; STAMP_BYTES];
         // Six bytes of milliseconds last until the year 10889.

@@ -90,6 +90,7 @@ impl KeySet {
         }
     }
 
+    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.0.len()
     }

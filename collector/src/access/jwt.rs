@@ -81,9 +81,15 @@ impl Provider {
         self.keys = keys;
     }
 
-    pub(crate) fn sign_in(&self, token: &str, now_ms: i64) -> Result<Principal, TokenError> {
+    /// `given` are values of the claim that mean roles beside those of the configured map.
+    pub(crate) fn sign_in(
+        &self,
+        token: &str,
+        given: &BTreeMap<String, Roles>,
+        now_ms: i64,
+    ) -> Result<Principal, TokenError> {
         let claims = verify(token, &self.keys, &self.expected, now_ms)?;
-        let roles = self.roles.read(&claims)?;
+        let roles = self.roles.read(&claims, given)?;
         Ok(Principal::jwt(&self.expected.issuer, &claims.subject, roles))
     }
 }
@@ -131,11 +137,15 @@ impl Claims {
 }
 
 impl RoleClaim {
-    fn read(&self, claims: &Claims) -> Result<Roles, TokenError> {
-        let role = |name: &str| self.map.get(name).copied();
+    fn read(&self, claims: &Claims, given: &BTreeMap<String, Roles>) -> Result<Roles, TokenError> {
+        let roles_of = |name: &str| {
+            let configured = self.map.get(name).copied();
+            let given = given.get(name).into_iter().flat_map(|roles| roles.iter());
+            configured.into_iter().chain(given).collect::<Vec<Role>>()
+        };
         let roles: Roles = match self.find(&claims.all) {
-            Some(Value::String(names)) => names.split(' ').filter_map(role).collect(),
-            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).filter_map(role).collect(),
+            Some(Value::String(names)) => names.split(' ').flat_map(roles_of).collect(),
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).flat_map(roles_of).collect(),
             _ => Roles::default(),
         };
         if roles.is_empty() { Err(TokenError::NoRole) } else { Ok(roles) }

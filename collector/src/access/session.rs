@@ -13,8 +13,9 @@ use super::challenge::Site;
 use super::jws::{self, Key, KeySet};
 use super::jwt::{self, Expected};
 use super::principal::Principal;
+use super::role::Roles;
 use super::token_error::TokenError;
-use super::wallet::{Address, Proven, Wallets};
+use super::wallet::{Address, Proven};
 
 pub(crate) const LIFETIME_S_DEFAULT: i64 = 3_600;
 pub(crate) const LIFETIME_S_MAX: i64 = 24 * 3_600;
@@ -40,6 +41,22 @@ pub(crate) struct Session {
     /// Names the session, for the journal and for ending it early.
     pub(crate) id: String,
     pub(crate) expires_ms: i64,
+}
+
+/// A session without its roles, which are for the caller to look up.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) address: Address,
+    id: String,
+    expires_ms: i64,
+}
+
+impl Opened {
+    pub(crate) fn with(self, roles: Option<Roles>) -> Result<Session, TokenError> {
+        let roles = roles.ok_or(TokenError::NoRole)?;
+        let principal = Principal::wallet(&self.address.to_string(), roles);
+        Ok(Session { principal, id: self.id, expires_ms: self.expires_ms })
+    }
 }
 
 impl Sessions {
@@ -77,14 +94,13 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn resume(&self, token: &str, wallets: &Wallets, now_ms: i64) -> Result<Session, TokenError> {
+    /// Whose session it is.
+    pub(crate) fn open(&self, token: &str, now_ms: i64) -> Result<Opened, TokenError> {
         let claims = jwt::verify(token, &self.keys, &self.expected, now_ms)?;
         let address = Address::parse(&claims.subject)
             .map_err(|_| TokenError::Malformed("its person (sub) is no address"))?;
-        let roles = wallets.roles(&address).ok_or(TokenError::NoRole)?;
         let id = claims.text("jti").ok_or(TokenError::Missing("a name (jti)"))?.to_owned();
-        let principal = Principal::wallet(&claims.subject, roles);
-        Ok(Session { principal, id, expires_ms: claims.expires_s.saturating_mul(1_000) })
+        Ok(Opened { address, id, expires_ms: claims.expires_s.saturating_mul(1_000) })
     }
 }
 
@@ -110,6 +126,15 @@ mod tests {
     use super::*;
     use crate::access::principal::How;
     use crate::access::role::Role;
+    use crate::access::wallet::Wallets;
+
+    impl Sessions {
+        fn resume(&self, token: &str, wallets: &Wallets, now_ms: i64) -> Result<Session, TokenError> {
+            let opened = self.open(token, now_ms)?;
+            let roles = wallets.roles(&opened.address);
+            opened.with(roles)
+        }
+    }
 
     const NOW_MS: i64 = 1_800_000_000_500;
 

@@ -37,6 +37,13 @@ impl TokenError {
     }
 }
 
+impl TokenError {
+    /// Whether the signature was right, and what is said is not.
+    pub(crate) const fn is_about_claims(&self) -> bool {
+        !matches!(self, Self::Malformed(_) | Self::Algorithm | Self::UnknownKey | Self::Signature)
+    }
+}
+
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

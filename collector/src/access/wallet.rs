@@ -74,6 +74,7 @@ impl Wallets {
         Ok(())
     }
 
+    #[cfg(test)]
     pub(crate) fn take_away(&mut self, address: &Address) -> bool {
         self.0.remove(address.as_bytes()).is_some()
     }

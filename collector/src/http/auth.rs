@@ -2,16 +2,19 @@
 //!
 //! Invariant: nothing is shown and nothing is said to be done before its line in the log is on disk.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 
 use super::App;
-use super::error::ApiError;
+use super::endpoints::{self, Needs};
+use super::error::{ApiError, INVALID_TOKEN};
 use super::events::now_ms;
 use super::journal;
 use crate::access::permission::Permission;
@@ -53,7 +56,7 @@ impl Door {
         Self(door)
     }
 
-    fn let_in(&self, token: &[u8]) -> Option<&Principal> {
+    pub(super) fn let_in(&self, token: &[u8]) -> Option<&Principal> {
         let presented: [u8; 32] = Sha256::digest(token).into();
         self.0.iter().fold(
             None,
@@ -61,7 +64,7 @@ impl Door {
         )
     }
 
-    fn has_admin(&self) -> bool {
+    pub(crate) fn has_admin(&self) -> bool {
         self.0.iter().any(|(_, principal)| principal.may(Permission::Deploy))
     }
 }
@@ -70,21 +73,42 @@ impl Door {
 #[derive(Clone, Debug)]
 pub(crate) struct Who(pub(crate) String);
 
+/// Where a request comes from, for the handlers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source(pub(crate) IpAddr);
+
+/// For endpoints that only ask who it is.
+pub(crate) async fn known(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    check_listed(&request, Needs::AnyRole)?;
+    let (token, source) = presented(&request)?;
+    let principal = app.gate.identify(app.store(), &token, source, now_ms()).await?;
+    request.extensions_mut().insert(principal);
+    Ok(next.run(request).await)
+}
+
 /// What one endpoint asks of whoever comes.
 pub(crate) async fn require(
     State((app, permission)): State<(Arc<App>, Permission)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let principal = identify(&app, request.headers())?;
+    check_listed(&request, Needs::Allowed(permission))?;
+    let (token, source) = presented(&request)?;
+    let principal = app.gate.identify(app.store(), &token, source, now_ms()).await?;
     if !principal.may(permission) {
         // Whoever has no token at all need not know.
-        return Err(match permission {
-            Permission::Deploy | Permission::PushBundle | Permission::Feedback if !app.door.has_admin() => {
-                ApiError::no_admin()
-            }
-            _ => ApiError::forbidden(permission),
-        });
+        let is_for_admins =
+            matches!(permission, Permission::Deploy | Permission::PushBundle | Permission::Feedback);
+        return Err(
+            match is_for_admins && !app.gate.door.has_admin() && !app.store.has_admin(now_ms()).await? {
+                true => ApiError::no_admin(),
+                false => ApiError::forbidden(permission),
+            },
+        );
     }
     if !is_journaled(permission) {
         request.extensions_mut().insert(Who(principal.who().to_owned()));
@@ -93,17 +117,33 @@ pub(crate) async fn require(
     let asked = journal::Asked::of(&request, permission);
     request.extensions_mut().insert(Who(principal.who().to_owned()));
     let response = next.run(request).await;
-    let line = asked.answered(principal.who(), response.status(), now_ms());
+    let line = asked.answered(principal.who(), &response, now_ms());
     app.store.append(vec![line]).await?;
     Ok(response)
 }
 
-fn identify(app: &App, headers: &HeaderMap) -> Result<Principal, ApiError> {
-    let Some(token) = bearer(headers) else {
-        return Err(ApiError::unauthorized("Bearer realm=\"sentinel\""));
-    };
-    let invalid = || ApiError::unauthorized("Bearer realm=\"sentinel\", error=\"invalid_token\"");
-    app.door.let_in(token).cloned().ok_or_else(invalid)
+/// The list of endpoints is what is reviewed, documented and tested; what it does not say is not done.
+fn check_listed(request: &Request, needs: Needs) -> Result<(), ApiError> {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    match endpoints::needs(request.method().as_str(), path) {
+        Some(listed) if listed == needs => Ok(()),
+        // The router sends only methods here that it has.
+        _ => Err(ApiError::unlisted()),
+    }
+}
+
+fn presented(request: &Request) -> Result<(String, IpAddr), ApiError> {
+    let token = token(request.headers())?.into_owned();
+    match request.extensions().get() {
+        Some(Source(source)) => Ok((token, *source)),
+        None => Err(ApiError::unauthorized(INVALID_TOKEN)),
+    }
+}
+
+/// The token of a request, in which signs that no token has are replaced by one that no token has.
+pub(super) fn token(headers: &HeaderMap) -> Result<Cow<'_, str>, ApiError> {
+    let without = || ApiError::unauthorized("Bearer realm=\"sentinel\"");
+    bearer(headers).map(String::from_utf8_lossy).ok_or_else(without)
 }
 
 /// What filters and monitoring do all the time is no deed of a person; their events are in the log anyway.

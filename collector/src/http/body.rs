@@ -62,6 +62,11 @@ pub(super) async fn object_or_nothing<T: DeserializeOwned>(request: Request) -> 
     read_object(if body.trim_ascii().is_empty() { b"{}" } else { &body })
 }
 
+/// The same for those who have not shown yet who they are; the router keeps the size.
+pub(super) async fn small_object<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
+    read_object(&bytes(request, SMALL_BYTES_MAX).await?)
+}
+
 fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     // Serde would also read a struct from an array, field by field.
     if !body.trim_ascii_start().starts_with(b"{") {
@@ -74,4 +79,5 @@ fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 
 /// A permit or memory is held meanwhile, so a stalled sender must not keep it for long.
 const BODY_WAIT: Duration = Duration::from_secs(10);
+pub(super) const SMALL_BYTES_MAX: usize = 16 * 1024;
 const MESSAGE_CHARS_MAX: usize = 300;

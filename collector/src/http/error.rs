@@ -27,7 +27,7 @@ pub(crate) struct ApiError {
 #[derive(Debug)]
 enum Hint {
     Challenge(&'static str),
-    RetryAfterS(&'static str),
+    RetryAfterS(u32),
 }
 
 /// What an error does not tell the client, on its way to the log.
@@ -64,6 +64,28 @@ impl ApiError {
         error
     }
 
+    /// Somebody has shown a token or a signature, and it does not count. The reason is for the one who has to mend it.
+    pub(crate) fn not_let_in(reason: Option<&str>, detail: impl Into<Box<str>>) -> Self {
+        let mut error = Self::unauthorized(INVALID_TOKEN);
+        if let Some(reason) = reason {
+            error.message = format!("this does not let you in: {reason}");
+        }
+        error.detail = Some(detail.into());
+        error
+    }
+
+    pub(crate) fn unlisted() -> Self {
+        let message = "this endpoint is not in the list of endpoints, so nobody may use it";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unlisted", message)
+    }
+
+    pub(crate) fn held(retry_after_s: u32) -> Self {
+        let message = "too many attempts to sign in have failed from here; wait a while";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", message);
+        error.hint = Some(Hint::RetryAfterS(retry_after_s));
+        error
+    }
+
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
@@ -81,7 +103,7 @@ impl ApiError {
     }
 
     pub(crate) fn no_admin() -> Self {
-        let message = "nobody may change anything: this collector was started without an admin token";
+        let message = "nobody may change anything: this collector has no admin";
         Self::new(StatusCode::FORBIDDEN, "no_admin_token", message)
     }
 
@@ -101,14 +123,14 @@ impl ApiError {
     pub(crate) fn busy() -> Self {
         let message = "too many batches are being stored; send this one again";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message);
-        error.hint = Some(Hint::RetryAfterS("1"));
+        error.hint = Some(Hint::RetryAfterS(1));
         error
     }
 
     pub(crate) fn queue_full() -> Self {
         let message = "too many texts wait for an opinion already; ask again, or decide without one";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message);
-        error.hint = Some(Hint::RetryAfterS("1"));
+        error.hint = Some(Hint::RetryAfterS(1));
         error
     }
 
@@ -119,7 +141,7 @@ impl ApiError {
     pub(crate) fn no_opinion(detail: impl Into<Box<str>>) -> Self {
         let message = "the model gave no answer";
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "model_failed", message);
-        error.hint = Some(Hint::RetryAfterS("5"));
+        error.hint = Some(Hint::RetryAfterS(5));
         error.detail = Some(detail.into());
         error
     }
@@ -131,11 +153,13 @@ impl ApiError {
     pub(crate) fn unavailable(detail: impl Into<Box<str>>) -> Self {
         let message = "the store does not answer; nothing was acknowledged, try again";
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);
-        error.hint = Some(Hint::RetryAfterS("5"));
+        error.hint = Some(Hint::RetryAfterS(5));
         error.detail = Some(detail.into());
         error
     }
 }
+
+pub(crate) const INVALID_TOKEN: &str = "Bearer realm=\"sentinel\", error=\"invalid_token\"";
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
@@ -177,12 +201,14 @@ impl IntoResponse for ApiError {
         let error = Content { code: self.code, message: self.message, parameter: self.parameter };
         let mut response = (self.status, Json(Body { error })).into_response();
         let hint = match self.hint {
-            Some(Hint::Challenge(challenge)) => Some((header::WWW_AUTHENTICATE, challenge)),
-            Some(Hint::RetryAfterS(seconds)) => Some((header::RETRY_AFTER, seconds)),
+            Some(Hint::Challenge(challenge)) => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)))
+            }
+            Some(Hint::RetryAfterS(seconds)) => Some((header::RETRY_AFTER, seconds.into())),
             None => None,
         };
         if let Some((name, value)) = hint {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value);
         }
         if let Some(detail) = self.detail {
             response.extensions_mut().insert(PrivateDetail(detail));

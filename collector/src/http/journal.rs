@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -26,6 +26,10 @@ pub(super) struct Asked {
     parameters: String,
 }
 
+/// In the extensions of an answer: what was really done, where the path of the request does not say it.
+#[derive(Clone, Debug)]
+pub(super) struct Target(pub(super) String);
+
 impl Asked {
     pub(super) fn of(request: &Request, permission: Permission) -> Self {
         let uri = request.uri();
@@ -38,8 +42,13 @@ impl Asked {
         }
     }
 
-    pub(super) fn answered(self, who: &str, status: StatusCode, at_ms: i64) -> Record {
-        let path = if status.is_success() { &self.path } else { &self.pattern };
+    pub(super) fn answered(self, who: &str, response: &Response, at_ms: i64) -> Record {
+        let status = response.status();
+        let path = match response.extensions().get() {
+            Some(Target(done)) => done,
+            None if status.is_success() => &self.path,
+            None => &self.pattern,
+        };
         let mut target: String = path.chars().filter(char::is_ascii_graphic).take(TARGET_CHARS_MAX).collect();
         if !self.parameters.is_empty() {
             target += "?";

@@ -16,6 +16,7 @@ mod keys;
 mod locks;
 mod log;
 mod months;
+mod people;
 mod read;
 mod rows;
 mod session;
@@ -32,10 +33,14 @@ use sqlx::postgres::PgPool;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use super::{Answer, Change, Deployments, KeyChange, Keys, Log, Publication, Store, StoreError};
+use super::{
+    Answer, Change, Deployments, KeyChange, Keys, Log, People, PeopleChange, Publication, Store, StoreError,
+};
+use crate::access::api_key::{ApiKey, KeyId};
+use crate::access::bootstrap::Bootstrap;
 use crate::domain::{
     Access, BundleInfo, CheckpointRow, Counts, DataKeyRow, Deployment, Filter, FoundEvent, GapsPage,
-    GapsQuery, Kept, Label, Page, Pushed, Record, SubjectTag, TileRow,
+    GapsQuery, Holder, HolderKind, Kept, Label, Page, Pushed, Record, SubjectTag, TileRow,
 };
 pub(super) use copying::Copying;
 use log::Publisher;
@@ -202,6 +207,36 @@ impl Log for PostgresStore {
 
     fn journal(&self, limit: usize, before: Option<i64>) -> Answer<'_, Vec<(i64, Access)>> {
         Box::pin(within(READ_WAIT, log::journal(&self.readers, limit, before)))
+    }
+}
+
+impl People for PostgresStore {
+    fn api_key(&self, id: KeyId) -> Answer<'_, Option<ApiKey>> {
+        Box::pin(within(READ_WAIT, people::api_key(&self.readers, id)))
+    }
+
+    fn api_keys(&self, after: Option<KeyId>, limit: usize) -> Answer<'_, Vec<ApiKey>> {
+        Box::pin(within(READ_WAIT, people::api_keys(&self.readers, after, limit)))
+    }
+
+    fn holder(&self, kind: HolderKind, name: String) -> Answer<'_, Option<Holder>> {
+        Box::pin(within(READ_WAIT, async move { people::holder(&self.readers, kind, &name).await }))
+    }
+
+    fn holders(&self, kind: HolderKind, after: Option<String>, limit: usize) -> Answer<'_, Vec<Holder>> {
+        Box::pin(within(READ_WAIT, people::holders(&self.readers, kind, after, limit)))
+    }
+
+    fn has_admin(&self, now_ms: i64) -> Answer<'_, bool> {
+        Box::pin(within(READ_WAIT, people::has_admin(&self.readers, now_ms)))
+    }
+
+    fn bootstrap(&self) -> Answer<'_, Option<Bootstrap>> {
+        Box::pin(within(READ_WAIT, people::bootstrap(&self.readers)))
+    }
+
+    fn change_people(&self, change: PeopleChange) -> Answer<'_, bool> {
+        Box::pin(write::ask(&self.jobs, |answer| Job::People(change, answer)))
     }
 }
 

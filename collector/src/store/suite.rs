@@ -3,6 +3,7 @@
 mod cosign;
 mod deployments;
 mod log;
+mod people;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(crate) async fn run<S: Store + 'static>(mut fresh: impl AsyncFnMut() -> S) {
     a_closed_store_has_written_all_and_takes_no_more(&fresh().await).await;
     log::run(&mut fresh).await;
     cosign::run(&mut fresh).await;
+    people::run(&mut fresh).await;
     deployments::run(fresh).await;
 }
 

@@ -22,6 +22,10 @@ pub(super) enum Purpose {
     Cursor,
     /// Of the root: the signing key of the log.
     Log,
+    /// Of the root: the codes in challenges for wallets.
+    Challenge,
+    /// Of the root: the signing key of sessions.
+    Session,
 }
 
 impl Purpose {
@@ -33,6 +37,8 @@ impl Purpose {
             Self::BlindWord => "blind-word",
             Self::Cursor => "cursor",
             Self::Log => "log",
+            Self::Challenge => "challenge",
+            Self::Session => "session",
         }
     }
 }

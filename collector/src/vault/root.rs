@@ -38,6 +38,16 @@ impl Root {
         derived(&self.0, Purpose::Log)
     }
 
+    /// For the codes in challenges for wallets.
+    pub(crate) fn challenge_key(&self) -> Secret {
+        derived(&self.0, Purpose::Challenge)
+    }
+
+    /// What the key of sessions is made from.
+    pub(crate) fn session_seed(&self) -> Secret {
+        derived(&self.0, Purpose::Session)
+    }
+
     /// For the signatures of page cursors.
     pub(crate) fn cursor_key(&self) -> Secret {
         derived(&self.0, Purpose::Cursor)

@@ -1,12 +1,13 @@
 //! Who may do what.
 
 use crate::support::{Folder, TOKEN, config, event, start};
-use sentinel_collector::MetricsAccess;
+use sentinel_collector::{Collector, Config, MetricsAccess};
 
 #[tokio::test]
 async fn every_resource_but_the_brief_health_needs_a_token() {
     let folder = Folder::new();
-    let running = folder.start().await;
+    // All from one address, and most of it wrong.
+    let running = start(Config { throttle: false, ..config(&folder.database()) }).await;
     let valid = format!("Bearer {TOKEN}");
     let lower_case = format!("bearer {TOKEN}");
     let longer = format!("Bearer {TOKEN}x");
@@ -73,12 +74,17 @@ async fn metrics_can_be_opened_to_anyone() {
 }
 
 #[tokio::test]
-async fn there_is_no_collector_without_a_token() {
+async fn a_token_for_the_first_admin_is_given_out_only_while_there_is_none() {
     let folder = Folder::new();
-    let mut config = config(&folder.database());
-    config.tokens.clear();
-    let error = sentinel_collector::Collector::bind(config).await.unwrap_err();
-    assert!(error.is_config(), "{error}");
+    let config = Config { tokens: Vec::new(), ..config(&folder.database()) };
+    let first_token = async |config: &Config| Collector::bind(config.clone()).await.unwrap().first_token();
+    let with_admin = Config { admin_tokens: vec!["an-admin-token-of-length".to_owned()], ..config.clone() };
+    assert_eq!(first_token(&with_admin).await, None);
+    let (one, two) = (first_token(&config).await.unwrap(), first_token(&config).await.unwrap());
+    assert!(one.starts_with("sb_") && two.starts_with("sb_") && one != two);
+    let mut written = std::fs::read(&config.database).unwrap();
+    written.extend(std::fs::read(folder.database().with_extension("db-wal")).unwrap_or_default());
+    assert!(!written.windows(two.len()).any(|window| window == two.as_bytes()), "only its hash is written");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod access;
 mod audit;
 mod auth;
 mod backup;
@@ -19,6 +20,7 @@ mod redis;
 mod replicas;
 mod second_opinion;
 mod subjects;
+mod tls;
 mod trials;
 mod witness;
 mod witnesses;

@@ -17,6 +17,8 @@ pub(crate) const TOKEN: &str = "a-token-for-tests";
 /// Serves until it is stopped, or the test's runtime ends.
 pub(crate) struct Running {
     pub(crate) client: Client,
+    /// Makes the first admin.
+    pub(crate) first_token: Option<String>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), Error>>,
 }
@@ -56,6 +58,10 @@ impl Folder {
         self.0.join("events.db")
     }
 
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     pub(crate) async fn start(&self) -> Running {
         start(config(&self.database())).await
     }
@@ -71,7 +77,8 @@ pub(crate) fn postgres() -> Option<Postgres> {
 }
 
 pub(crate) async fn start(config: Config) -> Running {
-    let collector = Collector::bind(config).await.unwrap();
+    let mut collector = Collector::bind(config).await.unwrap();
+    let first_token = collector.first_token();
     let client = Client::at(collector.local_addr());
     let (stop, stopped) = oneshot::channel();
     let served = tokio::spawn(collector.run(async {
@@ -79,7 +86,7 @@ pub(crate) async fn start(config: Config) -> Running {
             std::future::pending::<()>().await;
         }
     }));
-    Running { client, stop, served }
+    Running { client, first_token, stop, served }
 }
 
 impl Running {
@@ -164,7 +171,12 @@ pub(crate) async fn read_answer(mut socket: TcpStream) -> Answer {
 impl Answer {
     #[track_caller]
     pub(crate) fn ok(self) -> Value {
-        assert_eq!(self.status, 200, "{self:?}");
+        self.status_is(200)
+    }
+
+    #[track_caller]
+    pub(crate) fn status_is(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
         serde_json::from_slice(&self.bytes).unwrap()
     }
 

@@ -43,7 +43,7 @@ fn with(name: &str, value: Value) -> Value {
 }
 
 fn sign_in(claims: &Value) -> Result<Principal, TokenError> {
-    provider(RoleClaim::default()).sign_in(&jws::sign("JWT", claims, &signing()), NOW_MS)
+    provider(RoleClaim::default()).sign_in(&jws::sign("JWT", claims, &signing()), &BTreeMap::new(), NOW_MS)
 }
 
 #[test]
@@ -127,7 +127,9 @@ fn a_map_of_ones_own_replaces_the_names() {
         let provider = provider(RoleClaim { claim: claim.to_owned(), map: map.clone() });
         let mut claims = with("roles", Value::Null);
         claims.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
-        provider.sign_in(&jws::sign("JWT", &claims, &signing()), NOW_MS).map(|person| person.roles())
+        provider
+            .sign_in(&jws::sign("JWT", &claims, &signing()), &BTreeMap::new(), NOW_MS)
+            .map(|person| person.roles())
     };
     let lead = Ok(Role::Approver.into());
     assert_eq!(at("https://id.example/groups", json!({"https://id.example/groups": ["soc-lead"]})), lead);
@@ -141,7 +143,7 @@ fn a_map_of_ones_own_replaces_the_names() {
 #[test]
 fn a_token_of_another_kind_or_key_or_form_is_refused() {
     let provider = provider(RoleClaim::default());
-    let kind = |kind: &str| provider.sign_in(&jws::sign(kind, &good(), &signing()), NOW_MS);
+    let kind = |kind: &str| provider.sign_in(&jws::sign(kind, &good(), &signing()), &BTreeMap::new(), NOW_MS);
     for taken in ["JWT", "jwt", "at+jwt", "application/at+jwt"] {
         assert!(kind(taken).is_ok(), "{taken}");
     }
@@ -149,7 +151,7 @@ fn a_token_of_another_kind_or_key_or_form_is_refused() {
         assert_eq!(kind(other).unwrap_err().code(), "malformed", "{other}");
     }
     let stranger = jws::sign("JWT", &good(), &SigningKey::from_bytes(&[43; 32]));
-    assert_eq!(provider.sign_in(&stranger, NOW_MS).unwrap_err(), TokenError::Signature);
+    assert_eq!(provider.sign_in(&stranger, &BTreeMap::new(), NOW_MS).unwrap_err(), TokenError::Signature);
     assert_eq!(sign_in(&json!(["iss"])).unwrap_err().code(), "malformed");
 }
 
@@ -160,8 +162,8 @@ fn new_keys_replace_the_old() {
     let [old, new] = [signing(), next.clone()].map(|key| jws::sign("JWT", &good(), &key));
     let key = Key::ed25519(None, next.verifying_key().as_bytes()).unwrap();
     provider.set_keys(KeySet::new(vec![key]).unwrap());
-    assert_eq!(provider.sign_in(&old, NOW_MS).unwrap_err(), TokenError::Signature);
-    assert!(provider.sign_in(&new, NOW_MS).is_ok());
+    assert_eq!(provider.sign_in(&old, &BTreeMap::new(), NOW_MS).unwrap_err(), TokenError::Signature);
+    assert!(provider.sign_in(&new, &BTreeMap::new(), NOW_MS).is_ok());
 }
 
 #[test]
@@ -201,8 +203,8 @@ proptest! {
         let provider = provider(RoleClaim::default());
         for value in [json!(text), json!([text]), json!(number), json!(whole), json!({"a": text}), Value::Null] {
             let token = jws::sign("JWT", &with(&name, value), &signing());
-            let _ = provider.sign_in(&token, NOW_MS);
-            let _ = provider.sign_in(&token, now_ms);
+            let _ = provider.sign_in(&token, &BTreeMap::new(), NOW_MS);
+            let _ = provider.sign_in(&token, &BTreeMap::new(), now_ms);
         }
     }
 
@@ -212,7 +214,7 @@ proptest! {
         claims["iat"] = json!(NOW_S + from);
         claims["exp"] = json!(NOW_S + from + len);
         let token = jws::sign("JWT", &claims, &signing());
-        let taken = provider(RoleClaim::default()).sign_in(&token, (NOW_S + now) * 1_000).is_ok();
+        let taken = provider(RoleClaim::default()).sign_in(&token, &BTreeMap::new(), (NOW_S + now) * 1_000).is_ok();
         prop_assert_eq!(taken, now >= from - LEEWAY_S && now < from + len + LEEWAY_S);
     }
 }

@@ -112,7 +112,7 @@ impl End {
                 sqlx::query_scalar(query).fetch_all(connection).await?
             }
         };
-        Ok(names.into_iter().filter(|name| name != "_sqlx_migrations" && name != "write_probe").collect())
+        Ok(names.into_iter().filter(|name| !OF_ITS_OWN.contains(&name.as_str())).collect())
     }
 
     pub(super) async fn count(&mut self, name: &str) -> Result<i64, StoreError> {
@@ -227,3 +227,6 @@ fn names(table: &Table) -> String {
 
 /// With 16 columns each, below what a statement of either database takes.
 const ROWS_MAX: usize = 100;
+
+/// What every database has for itself. The token for a first admin and answered challenges are no use elsewhere.
+const OF_ITS_OWN: [&str; 4] = ["_sqlx_migrations", "write_probe", "bootstrap", "used_nonces"];

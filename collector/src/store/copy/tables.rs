@@ -25,7 +25,7 @@ const fn table(name: &'static str, n_keys: usize, columns: &'static [(&'static s
     Table { name, columns, n_keys, portion: 1_000 }
 }
 
-pub(super) const TABLES: [Table; 16] = [
+pub(super) const TABLES: [Table; 18] = [
     table("leaves", 1, &[("idx", Int), ("leaf", Bytes)]),
     table("tiles", 2, &[("level", Int), ("idx", Int), ("hashes", Bytes)]),
     table("checkpoints", 1, &[("size", Int), ("at_ms", Int), ("note", Text)]),
@@ -90,6 +90,23 @@ pub(super) const TABLES: [Table; 16] = [
         ],
     ),
     table("secrets", 1, &[("name", Text), ("wrapped", Bytes)]),
+    table(
+        "api_keys",
+        1,
+        &[
+            ("id", Text),
+            ("hash", Bytes),
+            ("label", Text),
+            ("roles", Text),
+            ("scope", Text),
+            ("created_ms", Int),
+            ("not_after_ms", Int),
+            ("revoked_ms", Int),
+            ("replaced_by", Text),
+            ("replaced_until_ms", Int),
+        ],
+    ),
+    table("role_holders", 2, &[("kind", Text), ("name", Text), ("roles", Text), ("at_ms", Int)]),
     Table {
         portion: 1,
         ..table(

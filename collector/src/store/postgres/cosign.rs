@@ -19,8 +19,8 @@ pub(super) async fn checkpoint(readers: &PgPool, size: i64) -> Result<Option<Che
 pub(super) async fn newest(readers: &PgPool, n_min: usize) -> Result<Option<CheckpointRow>, StoreError> {
     let row: Option<Checkpoint> = sqlx::query_as(
         "SELECT size, at_ms, note FROM checkpoints WHERE size = (
-             SELECT max(some.newest) FROM generate_series($1::int, $2::int) AS n,
-             LATERAL (SELECT max(size) AS newest FROM checkpoints WHERE n_signatures = n AND n_signatures > 1) AS some
+             SELECT max(found.newest) FROM generate_series($1::int, $2::int) AS n,
+             LATERAL (SELECT max(size) AS newest FROM checkpoints WHERE n_signatures = n AND n_signatures > 1) AS found
          )",
     )
     .bind(i32::try_from(n_min.saturating_add(1)).unwrap_or(i32::MAX))

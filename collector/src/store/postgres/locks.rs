@@ -17,6 +17,7 @@ pub(super) enum Lock {
     Checkpoints = 4,
     /// Held by a session, not by a transaction.
     Leader = 5,
+    People = 6,
 }
 
 impl Lock {

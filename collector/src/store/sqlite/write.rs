@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::DatabaseFile;
 use super::append::{Memory, Work};
 use crate::domain::{Kept, Record};
-use crate::store::{Change, KeyChange, LeftOver, Publication, StoreError};
+use crate::store::{Change, KeyChange, LeftOver, PeopleChange, Publication, StoreError};
 
 type Sender<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -22,6 +22,7 @@ pub(super) enum Job {
     Append(Vec<Record>, Sender<Vec<Kept>>),
     Change(Box<Change>, Sender<bool>),
     Keys(KeyChange, Sender<u64>),
+    People(PeopleChange, Sender<bool>),
     Publish(Publication, Sender<bool>),
     Forget(Box<LeftOver>, Sender<u64>),
     Cosign(i64, String, Sender<bool>),
@@ -139,6 +140,11 @@ impl Writer {
             }
             Job::Keys(change, answer) => {
                 let done = self.apply(async |connection| super::keys::apply(connection, change).await).await;
+                answered(done, answer)
+            }
+            Job::People(change, answer) => {
+                let done =
+                    self.apply(async |connection| super::people::apply(connection, change).await).await;
                 answered(done, answer)
             }
             Job::Publish(publication, answer) => {
