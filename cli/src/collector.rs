@@ -1,6 +1,10 @@
 //! The collector as the commands speak to it: one call, one answer in JSON, or a sentence that says who must act.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{Read as _, Write},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde_json::Value;
 use ureq::{Agent, Body, RequestBuilder, http::Response, typestate::WithBody};
@@ -10,7 +14,9 @@ use crate::{
     report::{Fault, Report},
 };
 
+// The arguments of a command that has these among its own are a group of the same name.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(crate) struct Args {
     /// Where the collector listens, such as http://127.0.0.1:8088.
     #[arg(long, value_name = "URL", env = "SENTINEL_COLLECTOR")]
@@ -31,6 +37,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A list that never ends is no list.
 const ENTRIES_MAX: usize = 1_000_000;
+const COPY_BYTES: usize = 64 * 1024;
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 impl Collector {
@@ -89,6 +96,31 @@ impl Collector {
             Ok(answer) if answer.status() == 404 => Ok(None),
             // The error as it is for any other answer.
             answer => self.answer(path, answer).map(|_| None),
+        }
+    }
+
+    /// A large answer, as it comes and however long it takes; says how many bytes it had.
+    pub(crate) fn copy(&self, path: &str, to: &mut dyn Write) -> Result<u64, Fault> {
+        let place = format!("{}{path}", self.url);
+        let request = self.agent.get(&place).header("authorization", format!("Bearer {}", self.token));
+        let request = request.config().timeout_global(None).timeout_recv_response(Some(TIMEOUT)).build();
+        let answer = match request.call() {
+            Ok(answer) if answer.status() == 200 => answer,
+            answer => {
+                self.answer(path, answer)?;
+                return Err(Fault::Internal(format!("{place}: the collector answers something else")));
+            }
+        };
+        let mut from = answer.into_body().into_reader();
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut n_bytes = 0;
+        loop {
+            let cut = |error| Fault::Internal(format!("{place}: the answer was cut: {error}"));
+            let n = from.read(&mut buffer).map_err(cut)?;
+            let Some(read) = buffer.get(..n).filter(|read| !read.is_empty()) else { return Ok(n_bytes) };
+            to.write_all(read)
+                .map_err(|error| Fault::Internal(format!("the file cannot be written: {error}")))?;
+            n_bytes += read.len() as u64;
         }
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod bundle;
 pub(crate) mod database;
 pub(crate) mod drill;
 pub(crate) mod eval;
+pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod policy;
 pub(crate) mod rules;

@@ -38,6 +38,9 @@ enum Command {
     Eval(command::eval::Args),
     /// Teach the model with texts of one's own.
     Train(command::train::Args),
+    /// List, show and export what the collector has kept.
+    #[command(subcommand)]
+    Events(command::events::Command),
     /// Check and prove what the collector has kept.
     #[command(subcommand)]
     Audit(command::audit::Command),
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Command::Scan(args) => command::scan::run(&args),
         Command::Eval(args) => command::eval::run(&args),
         Command::Train(args) => command::train::run(&args),
+        Command::Events(command) => command::events::run(&command),
         Command::Audit(command) => command::audit::run(&command),
         Command::Backup(command) => command::backup::run(&command),
         Command::Drill(args) => command::drill::run(&args),

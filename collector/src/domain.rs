@@ -4,6 +4,7 @@
 mod bundle;
 mod deployment;
 mod event;
+mod hourly;
 mod people;
 mod query;
 mod record;
@@ -15,6 +16,9 @@ mod words;
 pub(crate) use bundle::{BUNDLE_BYTES_MAX, BundleInfo, Pushed, TrustKeys};
 pub(crate) use deployment::{Deed, Deployment, Entry, Label, Mode, Plan, State};
 pub(crate) use event::{Received, StoredEvent, indexed, same_content, vm_and_seq};
+pub(crate) use hourly::{
+    Compliance, Detected, Fired, HOUR_MS, Hourly, HourlyRow, Hours, Kind, Sum, SumsQuery,
+};
 pub(crate) use people::{Holder, HolderKind};
 pub(crate) use query::{ACTIONS, Cursor, Filter, GapsQuery, VERDICTS};
 pub(crate) use record::{

@@ -1,15 +1,19 @@
 //! The collector over HTTP: one file per resource. Every answer passes [`observe`], which counts it and logs what an
 //! error kept private.
 
+mod aggregates;
 mod auth;
 mod body;
 mod bundle;
 mod bundles;
+mod compliance;
 mod deployments;
 pub(crate) mod endpoints;
 mod error;
 mod events;
+mod export;
 mod feedback;
+mod filter;
 mod gaps;
 mod gate;
 mod health;
@@ -19,6 +23,7 @@ mod log;
 mod metrics;
 mod params;
 mod people;
+mod period;
 mod second_opinion;
 mod subjects;
 
@@ -68,6 +73,8 @@ pub(crate) struct App {
     /// One permit for each batch between its headers and its answer.
     ingest: Semaphore,
     ingest_in_flight_max: usize,
+    /// One permit for each export that is under way.
+    exports: Arc<Semaphore>,
     metrics: Metrics,
     second_opinion: Option<OpinionDesk>,
     started: Instant,
@@ -98,6 +105,7 @@ impl App {
             metrics_access: config.metrics_access,
             ingest: Semaphore::new(config.ingest_in_flight_max),
             ingest_in_flight_max: config.ingest_in_flight_max,
+            exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
             metrics: Metrics::default(),
             second_opinion: config.second_opinion.as_ref().map(OpinionDesk::new),
             started: Instant::now(),
@@ -139,6 +147,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/subjects/erase", post(subjects::erase).route_layer(may(ManageSubjects)))
         .route("/v1/journal", get(journal::list).route_layer(may(ReadJournal)))
         .route("/v1/second-opinion", post(second_opinion::ask).route_layer(may(AskOpinion)))
+        .route("/v1/aggregates", get(aggregates::show).route_layer(may(ReadEvents)))
+        .route("/v1/compliance", get(compliance::show).route_layer(may(ReadEvents)))
+        .route("/v1/export", get(export::stream).route_layer(may(Export)))
         .route("/v1/gaps", get(gaps::list).route_layer(may(ReadEvents)))
         .route("/v1/bundle", get(bundle::poll).route_layer(may(PollBundle)))
         .route("/v1/leases", post(leases::grant).route_layer(may(TakeLease)))

@@ -13,6 +13,7 @@ mod postgres;
 mod sqlite;
 #[cfg(test)]
 mod suite;
+mod sums;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,8 +27,9 @@ pub(crate) use log::{Log, Publication, only_adds};
 pub(crate) use people::{Admin, People, PeopleChange};
 pub(crate) use postgres::PostgresStore;
 pub(crate) use sqlite::SqliteStore;
+pub(crate) use sums::Sums;
 
-pub(crate) trait Store: Deployments + Keys + Log + People + std::fmt::Debug {
+pub(crate) trait Store: Deployments + Keys + Log + People + Sums + std::fmt::Debug {
     /// Keeps all of it durably and says what became of each, in the same order. The log's indexes have no gaps, and
     /// follow the order of records.
     ///

@@ -4,7 +4,7 @@ mod build;
 mod deploy;
 mod inspect;
 mod keys;
-mod moment;
+pub(crate) mod moment;
 mod parts;
 mod sign;
 mod verify;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::{NewEvent, Record, Sealed, SubjectTag};
 use crate::evidence::{Evidence, Keeper};
-use crate::store::Store;
 use crate::vault::Place;
 
 const NOW_MS: i64 = 1_790_000_000_000;

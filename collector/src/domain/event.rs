@@ -3,9 +3,13 @@
 //! The text is kept whole and only read through a small tolerant view, so that a field which a newer filter adds is
 //! stored, returned and never understood here. Invariant: every [`StoredEvent`] has passed [`StoredEvent::read`].
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+
+use super::Fired;
 
 /// One element of a batch, in the order of the batch.
 #[derive(Clone, Debug)]
@@ -150,6 +154,20 @@ impl StoredEvent {
             }
         }
         rules
+    }
+
+    /// How often each fired, in the order of rules and families.
+    pub(crate) fn fired(&self) -> Vec<Fired> {
+        let mut counted = BTreeMap::new();
+        for Finding { rule, family } in self.findings.iter().filter(|finding| !finding.rule.is_empty()) {
+            *counted.entry((rule, family)).or_insert(0) += 1;
+        }
+        let fired = |((rule, family), n): ((&String, &String), i64)| Fired {
+            rule: rule.clone(),
+            family: family.clone(),
+            n,
+        };
+        counted.into_iter().map(fired).collect()
     }
 }
 

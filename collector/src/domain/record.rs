@@ -1,6 +1,8 @@
 //! What a store keeps: entries of the log with what they stand for. Whatever can name a person is sealed or a keyed
 //! number before it comes here, so that a store, its journal and its backups hold nothing to read.
 
+use super::Fired;
+
 /// One thing to keep. Those with a leaf become the next entry of the log in the same transaction.
 #[derive(Clone, Debug)]
 pub(crate) enum Record {
@@ -27,7 +29,10 @@ pub(crate) struct NewEvent {
     pub(crate) verdict: String,
     pub(crate) action: String,
     pub(crate) score: f64,
+    /// The distinct rules that fired.
     pub(crate) rules: Vec<String>,
+    /// The findings, one row for each rule and family.
+    pub(crate) fired: Vec<Fired>,
     /// Keyed numbers of the words that the event can be found by.
     pub(crate) words: Vec<i64>,
     pub(crate) leaf: Vec<u8>,

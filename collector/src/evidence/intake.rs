@@ -134,6 +134,7 @@ impl Intake {
             action: event.action.clone(),
             score: event.score,
             rules: event.rules().into_iter().map(str::to_owned).collect(),
+            fired: event.fired(),
             words,
             leaf: leaf_of_event(event, &commitment, work.received_ms),
             sealed,

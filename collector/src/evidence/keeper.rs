@@ -91,9 +91,11 @@ impl Keeper {
         words.into_iter().map(|word| word.0.cast_signed()).collect()
     }
 
-    pub(crate) fn words_of_question(&self, text: &str) -> Vec<i64> {
-        let words = self.blinder.of_question(text, WORDS_MAX).words;
-        words.into_iter().map(|word| word.0.cast_signed()).collect()
+    /// `None` if it has no words, or more than can be asked for: a part of a question is another question.
+    pub(crate) fn words_of_question(&self, text: &str) -> Option<Vec<i64>> {
+        let asked = self.blinder.of_question(text, WORDS_MAX);
+        let words: Vec<i64> = asked.words.into_iter().map(|word| word.0.cast_signed()).collect();
+        (asked.complete && !words.is_empty()).then_some(words)
     }
 
     /// The key for what is sealed now; it is in the store.

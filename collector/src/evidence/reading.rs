@@ -30,32 +30,47 @@ impl Reader {
     /// A page; where words are asked for, those events that have all of them. Such a page may be short or even empty
     /// and still have a next one: so much and no more is looked through at once.
     pub(crate) async fn list(&self, mut filter: Filter) -> Result<Opened, KeeperError> {
-        let limit = filter.limit;
         let mut opened = Opened::default();
-        let mut n_seen = 0;
-        loop {
-            filter.limit = limit.saturating_sub(opened.bodies.len());
-            let Page { events, next } = self.store.list(filter.clone()).await?;
-            n_seen += events.len();
+        if filter.words.is_empty() {
+            let Page { events, next } = self.store.list(filter).await?;
             for event in events {
-                let body = self.body(event).await?;
-                if filter.words.is_empty() || self.has_words(&body, &filter.words) {
-                    opened.bodies.push(body);
-                }
+                opened.bodies.push(self.body(event).await?);
             }
             opened.next = next;
-            filter.before = next;
-            if next.is_none() || filter.words.is_empty() || opened.bodies.len() >= limit || n_seen >= SEEN_MAX
-            {
+            return Ok(opened);
+        }
+        let limit = filter.limit;
+        if !self.store.keeps_words() {
+            filter.limit = limit.max(LOOKED_AT_ONCE);
+        }
+        let (mut n_seen, mut n_bytes) = (0, 0);
+        loop {
+            let Page { events, next } = self.store.list(filter.clone()).await?;
+            let mut events = events.into_iter();
+            while let Some(event) = events.next() {
+                n_seen += 1;
+                let id = event.idx;
+                let body = self.body(event).await?;
+                let Some(time_ms) = self.time_if_has_words(&body, &filter.words) else { continue };
+                n_bytes += body.len();
+                opened.bodies.push(body);
+                if opened.bodies.len() >= limit || n_bytes >= BYTES_MAX {
+                    let is_last = events.len() == 0 && next.is_none();
+                    opened.next = (!is_last).then_some(Cursor { time_ms, id });
+                    return Ok(opened);
+                }
+            }
+            (opened.next, filter.before) = (next, next);
+            if next.is_none() || n_seen >= SEEN_MAX {
                 return Ok(opened);
             }
         }
     }
 
-    fn has_words(&self, body: &str, wanted: &[i64]) -> bool {
-        let Ok(event) = StoredEvent::read(body) else { return false };
+    fn time_if_has_words(&self, body: &str, wanted: &[i64]) -> Option<i64> {
+        let event = StoredEvent::read(body).ok()?;
         let words = self.keeper.words(event.words());
-        wanted.iter().all(|word| words.contains(word))
+        wanted.iter().all(|word| words.contains(word)).then_some(event.time_ms)
     }
 
     pub(crate) async fn event(&self, id: String) -> Result<Option<String>, KeeperError> {
@@ -66,6 +81,8 @@ impl Reader {
     }
 
     async fn body(&self, event: FoundEvent) -> Result<String, KeeperError> {
+        // Opening waits for nothing, and a page has hundreds: others get their turn in between.
+        tokio::task::consume_budget().await;
         let content = match &event.sealed {
             Some(sealed) => self.keeper.unseal(&place(&event.vm, event.seq), sealed).await?,
             None => Content::Gone,
@@ -92,3 +109,7 @@ impl Reader {
 
 /// Some tenths of a second.
 const SEEN_MAX: usize = 20_000;
+/// A question to the store costs as much as looking at some dozens of events.
+const LOOKED_AT_ONCE: usize = 500;
+/// As a page of the store.
+const BYTES_MAX: usize = 8 << 20;

@@ -127,6 +127,13 @@ impl ApiError {
         error
     }
 
+    pub(crate) fn too_many_exports() -> Self {
+        let message = "too many exports are under way; ask again when one has ended";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message);
+        error.hint = Some(Hint::RetryAfterS(10));
+        error
+    }
+
     pub(crate) fn queue_full() -> Self {
         let message = "too many texts wait for an opinion already; ask again, or decide without one";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message);

@@ -15,9 +15,10 @@ use tokio::time::timeout;
 use super::App;
 use super::body;
 use super::error::ApiError;
+use super::filter;
 use super::params::{Params, RawQuery};
-use crate::domain::{ACTIONS, Filter, Outcome, Received, VERDICTS, indexed};
-use crate::evidence::{Keeper, Opened};
+use crate::domain::{Outcome, Received};
+use crate::evidence::Opened;
 
 /// What became of a batch. It is sent only after everything in it is on disk.
 #[derive(Debug, Serialize)]
@@ -62,7 +63,12 @@ pub(crate) async fn ingest(
 }
 
 pub(crate) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Result<Response, ApiError> {
-    let page = app.reader.list(filter(Params::read(query)?, &app.keeper)?).await?;
+    let mut params = Params::read(query)?;
+    let mut filter = filter::narrowing(&mut params, &app.keeper)?;
+    filter.limit = params.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
+    filter.before = filter::cursor(&mut params)?;
+    params.done()?;
+    let page = app.reader.list(filter).await?;
     Ok(json(page_text(&page)))
 }
 
@@ -114,35 +120,6 @@ fn read_batch(body: &[u8]) -> Result<Vec<Received>, ApiError> {
         return Err(ApiError::too_large(format!("the batch has {found} events, limit {EVENTS_MAX}")));
     }
     Ok(events.into_iter().map(|event| Received::read(event.get())).collect())
-}
-
-fn filter(mut params: Params, keeper: &Keeper) -> Result<Filter, ApiError> {
-    let before = match params.text("before")? {
-        Some(text) => {
-            let not_ours = || ApiError::bad_parameter("before", "before is not a cursor that was given out");
-            Some(text.parse().map_err(|()| not_ours())?)
-        }
-        None => None,
-    };
-    let filter = Filter {
-        limit: params.number("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT),
-        before,
-        verdict: params.one_of("verdict", &VERDICTS)?,
-        action: params.one_of("action", &ACTIONS)?,
-        route: params.text("route")?.as_deref().map(indexed),
-        rule: params.text("rule")?.as_deref().map(indexed),
-        vm: params.text("vm")?,
-        request: params.text("request_id")?.map(|id| keeper.number("request", &indexed(&id))),
-        session: params.text("session")?.map(|id| keeper.number("session", &indexed(&id))),
-        subject: params.text("subject")?.map(|id| keeper.subject(&indexed(&id))),
-        words: params.text("text")?.map(|text| keeper.words_of_question(&text)).unwrap_or_default(),
-        score_min: params.number("score_min", 0.0..=1.0)?,
-        score_max: params.number("score_max", 0.0..=1.0)?,
-        since_ms: params.number("since_ms", 0..=i64::MAX)?,
-        until_ms: params.number("until_ms", 0..=i64::MAX)?,
-    };
-    params.done()?;
-    Ok(filter)
 }
 
 /// Bodies are JSON already and go out as they came in.

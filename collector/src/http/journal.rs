@@ -106,7 +106,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Result
     Ok(Json(List { entries: found.into_iter().map(line).collect(), next }))
 }
 
-const NAMES_NOBODY: [&str; 14] = [
+const NAMES_NOBODY: [&str; 17] = [
     "limit",
     "before",
     "after",
@@ -121,6 +121,9 @@ const NAMES_NOBODY: [&str; 14] = [
     "score_max",
     "slot",
     "format",
+    "by",
+    "every",
+    "top",
 ];
 const PARAMETERS_MAX: usize = 32;
 const TARGET_CHARS_MAX: usize = 256;

@@ -43,15 +43,29 @@ impl Params {
         name: &str,
         allowed: RangeInclusive<T>,
     ) -> Result<Option<T>, ApiError> {
+        self.within(name, "a whole number", allowed)
+    }
+
+    pub(crate) fn fraction(
+        &mut self,
+        name: &str,
+        allowed: RangeInclusive<f64>,
+    ) -> Result<Option<f64>, ApiError> {
+        self.within(name, "a number", allowed)
+    }
+
+    fn within<T: FromStr + PartialOrd + Display>(
+        &mut self,
+        name: &str,
+        what: &str,
+        allowed: RangeInclusive<T>,
+    ) -> Result<Option<T>, ApiError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         match text.parse() {
             Ok(number) if allowed.contains(&number) => Ok(Some(number)),
             _ => {
                 let (min, max) = allowed.into_inner();
-                Err(ApiError::bad_parameter(
-                    name,
-                    format!("{name} is not a whole number from {min} to {max}"),
-                ))
+                Err(ApiError::bad_parameter(name, format!("{name} is not {what} from {min} to {max}")))
             }
         }
     }

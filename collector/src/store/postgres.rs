@@ -20,6 +20,7 @@ mod people;
 mod read;
 mod rows;
 mod session;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -35,12 +36,14 @@ use tokio::task::JoinHandle;
 
 use super::{
     Answer, Change, Deployments, KeyChange, Keys, Log, People, PeopleChange, Publication, Store, StoreError,
+    Sums,
 };
 use crate::access::api_key::{ApiKey, KeyId};
 use crate::access::bootstrap::Bootstrap;
 use crate::domain::{
-    Access, BundleInfo, CheckpointRow, Counts, DataKeyRow, Deployment, Filter, FoundEvent, GapsPage,
-    GapsQuery, Holder, HolderKind, Kept, Label, Page, Pushed, Record, SubjectTag, TileRow,
+    Access, BundleInfo, CheckpointRow, Compliance, Counts, DataKeyRow, Deployment, Filter, FoundEvent,
+    GapsPage, GapsQuery, Holder, HolderKind, Hours, Kept, Label, Page, Pushed, Record, SubjectTag, Sum,
+    SumsQuery, TileRow,
 };
 pub(super) use copying::Copying;
 use log::Publisher;
@@ -237,6 +240,16 @@ impl People for PostgresStore {
 
     fn change_people(&self, change: PeopleChange) -> Answer<'_, bool> {
         Box::pin(write::ask(&self.jobs, |answer| Job::People(change, answer)))
+    }
+}
+
+impl Sums for PostgresStore {
+    fn sums(&self, query: SumsQuery) -> Answer<'_, Vec<Sum>> {
+        Box::pin(within(READ_WAIT, sums::sums(&self.readers, query)))
+    }
+
+    fn compliance(&self, hours: Hours) -> Answer<'_, Compliance> {
+        Box::pin(within(READ_WAIT, sums::compliance(&self.readers, hours)))
     }
 }
 

@@ -14,6 +14,7 @@ mod mover;
 mod people;
 mod plain;
 mod read;
+mod sums;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -29,13 +30,14 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use super::{
     Answer, Change, Deployments, KeyChange, Keys, LeftOver, Log, People, PeopleChange, Publication, Store,
-    StoreError,
+    StoreError, Sums,
 };
 use crate::access::api_key::{ApiKey, KeyId};
 use crate::access::bootstrap::Bootstrap;
 use crate::domain::{
-    Access, BundleInfo, CheckpointRow, Counts, DataKeyRow, Deployment, Filter, FoundEvent, GapsPage,
-    GapsQuery, Holder, HolderKind, Kept, Label, Page, Pushed, Record, SubjectTag, TileRow,
+    Access, BundleInfo, CheckpointRow, Compliance, Counts, DataKeyRow, Deployment, Filter, FoundEvent,
+    GapsPage, GapsQuery, Holder, HolderKind, Hours, Kept, Label, Page, Pushed, Record, SubjectTag, Sum,
+    SumsQuery, TileRow,
 };
 use mover::Mover;
 use write::{Job, Writer};
@@ -225,6 +227,16 @@ impl Log for SqliteStore {
     }
 }
 
+impl Sums for SqliteStore {
+    fn sums(&self, query: SumsQuery) -> Answer<'_, Vec<Sum>> {
+        Box::pin(within(READ_WAIT, sums::sums(&self.readers, query)))
+    }
+
+    fn compliance(&self, hours: Hours) -> Answer<'_, Compliance> {
+        Box::pin(within(READ_WAIT, sums::compliance(&self.readers, hours)))
+    }
+}
+
 impl Keys for SqliteStore {
     fn data_key(&self, id: i64) -> Answer<'_, Option<DataKeyRow>> {
         Box::pin(within(READ_WAIT, keys::data_key(&self.readers, id)))
@@ -353,6 +365,9 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 const READ_WAIT: Duration = Duration::from_secs(10);
 /// Shorter than the usual deadline of a probe would be useless, longer would look like a hang.
 const PING_WAIT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod measure;
 
 #[cfg(test)]
 mod tests {

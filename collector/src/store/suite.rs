@@ -4,6 +4,7 @@ mod cosign;
 mod deployments;
 mod log;
 mod people;
+mod sums;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,12 +22,14 @@ pub(crate) async fn run<S: Store + 'static>(mut fresh: impl AsyncFnMut() -> S) {
     a_walk_meets_every_event_once(&fresh().await).await;
     filters_narrow(&fresh().await).await;
     a_page_is_bounded_in_bytes(&fresh().await).await;
+    a_busy_vm_is_listed_like_a_quiet_one(&fresh().await).await;
     gaps_are_what_a_recount_says(&fresh().await).await;
     concurrent_batches_are_stored_exactly_once(Arc::new(fresh().await)).await;
     a_closed_store_has_written_all_and_takes_no_more(&fresh().await).await;
     log::run(&mut fresh).await;
     cosign::run(&mut fresh).await;
     people::run(&mut fresh).await;
+    sums::run(&mut fresh).await;
     deployments::run(fresh).await;
 }
 
@@ -173,6 +176,22 @@ async fn a_page_is_bounded_in_bytes(store: &dyn Store) {
     filter.before = page.next;
     let page = store.list(filter).await.unwrap();
     assert_eq!((page.events.len(), page.next), (2, None));
+}
+
+async fn a_busy_vm_is_listed_like_a_quiet_one(store: &dyn Store) {
+    let sent = |vm: &str, n| (1..=n).map(|seq| event_at(vm, seq, 1_000 + seq / 3)).collect();
+    store.append(sent("busy", 6_000)).await.unwrap();
+    store.append(sent("quiet", 10)).await.unwrap();
+    for (vm, last) in [("busy", 6_000), ("quiet", 10)] {
+        let mut filter = Filter { limit: 4, vm: Some(vm.to_owned()), ..Filter::default() };
+        for expected in [(last - 3..=last), (last - 7..=last - 4)] {
+            let page = store.list(filter.clone()).await.unwrap();
+            let seqs: Vec<i64> = page.events.iter().map(|event| event.seq).collect();
+            assert_eq!(seqs, expected.rev().collect::<Vec<_>>(), "{vm}");
+            assert!(page.events.iter().all(|event| event.vm == vm));
+            filter.before = page.next;
+        }
+    }
 }
 
 async fn gaps_are_what_a_recount_says(store: &dyn Store) {

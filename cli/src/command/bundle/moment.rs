@@ -15,14 +15,14 @@ pub(super) fn now() -> Result<u64, Fault> {
 }
 
 /// For clap.
-pub(super) fn parse(text: &str) -> Result<u64, String> {
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let seconds = if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { from_date(text) };
     seconds.filter(|seconds| *seconds <= LAST).ok_or_else(|| {
         "expected a date such as 2027-01-31 or 2027-01-31T12:00:00Z, or seconds since 1970".into()
     })
 }
 
-pub(super) fn show(seconds: u64) -> String {
+pub(crate) fn show(seconds: u64) -> String {
     if seconds > LAST {
         return seconds.to_string();
     }

@@ -25,7 +25,7 @@ const fn table(name: &'static str, n_keys: usize, columns: &'static [(&'static s
     Table { name, columns, n_keys, portion: 1_000 }
 }
 
-pub(super) const TABLES: [Table; 18] = [
+pub(super) const TABLES: [Table; 19] = [
     table("leaves", 1, &[("idx", Int), ("leaf", Bytes)]),
     table("tiles", 2, &[("level", Int), ("idx", Int), ("hashes", Bytes)]),
     table("checkpoints", 1, &[("size", Int), ("at_ms", Int), ("note", Text)]),
@@ -89,6 +89,7 @@ pub(super) const TABLES: [Table; 18] = [
             ("destroyed_ms", Int),
         ],
     ),
+    table("hourly", 3, &[("kind", Text), ("hour", Int), ("value", Text), ("n", Int)]),
     table("secrets", 1, &[("name", Text), ("wrapped", Bytes)]),
     table(
         "api_keys",

@@ -13,8 +13,9 @@ use super::accounts::Accounts;
 use super::locks::Lock;
 use super::months::Months;
 use super::rows;
+use super::sums;
 use super::write::Answered;
-use crate::domain::{Access, Kept, NewEvent, Quarantined, Record, Sealed};
+use crate::domain::{Access, Hourly, Kept, NewEvent, Quarantined, Record, Sealed};
 use crate::store::StoreError;
 
 /// What a connection has learned of the database; it is forgotten with the connection.
@@ -46,6 +47,7 @@ pub(super) async fn commit(
     rows::events(&mut tx, &accounts, &group.events).await?;
     rows::rules(&mut tx, &mut memory.rules, &group.events).await?;
     rows::journal(&mut tx, &group.accesses).await?;
+    sums::add(&mut tx, group.hourly.into_rows()).await?;
     rows::quarantine(&mut tx, group.aside.into_values().collect()).await?;
     if batches.iter().all(Vec::is_empty) {
         sqlx::query("UPDATE write_probe SET probed_ms = probed_ms + 1").execute(&mut *tx).await?;
@@ -88,6 +90,7 @@ struct Group<'r> {
     taken: BTreeSet<Place<'r>>,
     aside: BTreeMap<&'r [u8], rows::Aside<'r>>,
     new: BTreeMap<Place<'r>, &'r NewEvent>,
+    hourly: Hourly,
 }
 
 impl<'r> Group<'r> {
@@ -124,6 +127,7 @@ impl<'r> Group<'r> {
         if accounts.enter(&event.vm, event.seq) {
             let idx = self.leaf(&event.leaf, next);
             self.events.push((idx, event));
+            self.hourly.event(event);
             self.new.insert(place, event);
             return Fate::At(idx);
         }
@@ -144,6 +148,7 @@ impl<'r> Group<'r> {
         let row =
             self.aside.entry(&aside.digest).or_insert(rows::Aside { first: aside, last: aside, n_times: 0 });
         row.last = aside;
+        self.hourly.quarantined(aside.at_ms);
         row.n_times += 1;
         Fate::Aside
     }

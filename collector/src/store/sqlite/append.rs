@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::sqlite::Sqlite;
 use sqlx::{QueryBuilder, Transaction};
 
-use crate::domain::{Access, Kept, NewEvent, Quarantined, Record, Sealed};
+use crate::domain::{Access, Hourly, Kept, NewEvent, Quarantined, Record, Sealed};
 use crate::store::StoreError;
 
 #[derive(Debug, Default)]
@@ -52,6 +52,7 @@ pub(super) struct Work<'c, 'm> {
     fired: Vec<(i64, i64, i64)>,
     /// Keys that live, as of this transaction.
     living: BTreeSet<i64>,
+    hourly: Hourly,
 }
 
 struct Row {
@@ -81,6 +82,7 @@ impl<'c, 'm> Work<'c, 'm> {
             events: Vec::new(),
             fired: Vec::new(),
             living: BTreeSet::new(),
+            hourly: Hourly::default(),
         })
     }
 
@@ -105,6 +107,7 @@ impl<'c, 'm> Work<'c, 'm> {
         account.n_events += 1;
         account.is_changed = true;
         self.memory.accounts.insert(event.vm.clone(), account);
+        self.hourly.event(&event);
         for rule in std::mem::take(&mut event.rules) {
             let rule = self.rule(rule).await?;
             self.fired.push((rule, event.time_ms, self.next));
@@ -142,6 +145,7 @@ impl<'c, 'm> Work<'c, 'm> {
     }
 
     async fn quarantine(&mut self, aside: Quarantined) -> Result<Kept, StoreError> {
+        self.hourly.quarantined(aside.at_ms);
         sqlx::query(
             "INSERT INTO quarantine (digest, key, payload, first_ms, last_ms, n_times) VALUES (?, ?, ?, ?4, ?4, 1)
              ON CONFLICT (digest) DO UPDATE SET last_ms = excluded.last_ms, n_times = n_times + 1",
@@ -280,6 +284,9 @@ impl<'c, 'm> Work<'c, 'm> {
                 .execute(&mut *self.tx)
                 .await?;
             account.is_changed = false;
+        }
+        for rows in parts(std::mem::take(&mut self.hourly).into_rows()) {
+            super::sums::add(&mut self.tx, rows).await?;
         }
         if is_probe {
             sqlx::query("UPDATE write_probe SET probed_ms = probed_ms + 1").execute(&mut *self.tx).await?;
