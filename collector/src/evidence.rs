@@ -24,7 +24,7 @@ pub(crate) use intake::Intake;
 pub(crate) use keeper::Content;
 pub(crate) use keeper::{Keeper, KeeperError};
 pub(crate) use leaf::{access_leaf, leaf_of_event};
-pub(crate) use notary::{Notary, Standing};
+pub(crate) use notary::Notary;
 pub(crate) use reading::{Opened, Reader};
 pub(crate) use taking_over::take_over;
 

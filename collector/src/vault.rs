@@ -29,15 +29,17 @@ mod tests;
 mod words;
 mod wrap;
 
-pub(crate) use blind::{BlindWord, BlindWords, Blinder, SubjectTag};
+pub(crate) use blind::{Blinder, SubjectTag};
 pub(crate) use data_key::{DataKey, KeyId, Period, Scope};
 pub(crate) use entropy::{Entropy, NoEntropy, Pooled, System};
-pub(crate) use kek::{Kek, KekError, KekId, Ring};
+pub(crate) use kek::{Kek, Ring};
 pub(crate) use keyring::{Erasures, Held, KeyRow, KeyState, Keyring, Lookup, NotAdmitted};
 pub(crate) use payload::{Commitment, Payload, Salt};
 pub(crate) use refused::Refused;
 pub(crate) use root::Root;
-pub(crate) use seal::{PAYLOAD_BYTES_MAX, Place};
-pub(crate) use secret::{Nonce, Secret};
-pub(crate) use stream::{Label, Opener, Sealer, StreamRefused, rewrapped_header};
-pub(crate) use wrap::{WRAPPED_BYTES, Wrapped};
+pub(crate) use seal::Place;
+pub(crate) use secret::Nonce;
+pub(crate) use stream::{Label, Opener, Sealer, StreamRefused};
+pub(crate) use wrap::Wrapped;
+#[cfg(test)]
+pub(crate) use {seal::PAYLOAD_BYTES_MAX, stream::rewrapped_header, wrap::WRAPPED_BYTES};

@@ -18,8 +18,6 @@ pub(super) enum Purpose {
     BlindSubject,
     /// Of the root.
     BlindWord,
-    /// Of the root: what cursors of pages are signed with.
-    Cursor,
     /// Of the root: the signing key of the log.
     Log,
     /// Of the root: the codes in challenges for wallets.
@@ -35,7 +33,6 @@ impl Purpose {
             Self::Backup => "backup",
             Self::BlindSubject => "blind-subject",
             Self::BlindWord => "blind-word",
-            Self::Cursor => "cursor",
             Self::Log => "log",
             Self::Challenge => "challenge",
             Self::Session => "session",

@@ -46,6 +46,10 @@ pub(crate) type Held = Arc<DataKey>;
 pub(crate) enum Lookup {
     Open(Held),
     Destroyed {
+        #[cfg_attr(
+            not(test),
+            expect(dead_code, reason = "answers say that a text is gone; the log has when")
+        )]
         at_ms: i64,
     },
     /// Read its row and admit it.
@@ -144,6 +148,7 @@ impl Keyring {
         Ok(())
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "stores say how many were destroyed, and not which"))]
     /// After the store has destroyed these keys, with its number from the same transaction. If that is the very next
     /// number the other keys stay.
     pub(crate) fn destroy(&mut self, ids: &[KeyId], at_ms: i64, erasures: Erasures) {
@@ -155,6 +160,7 @@ impl Keyring {
     }
 
     /// Of the largest of its tables.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.slots.len().max(self.by_scope.len()).max(self.by_use.len())
     }

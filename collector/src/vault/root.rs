@@ -47,11 +47,6 @@ impl Root {
     pub(crate) fn session_seed(&self) -> Secret {
         derived(&self.0, Purpose::Session)
     }
-
-    /// For the signatures of page cursors.
-    pub(crate) fn cursor_key(&self) -> Secret {
-        derived(&self.0, Purpose::Cursor)
-    }
 }
 
 fn context() -> Context {

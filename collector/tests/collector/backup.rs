@@ -234,7 +234,7 @@ async fn old_backups_go_with_the_next_one_and_others_files_stay() {
     assert!(of_logs.deleted.is_empty());
     fs::write(backups(&folder).join("notes.txt"), "mine").unwrap();
     let second = created(&folder, Kind::Database, NOW_MS).await.unwrap();
-    assert_eq!(second.deleted, [first.path.clone()]);
+    assert_eq!(second.deleted, std::slice::from_ref(&first.path));
     let mut expected = vec!["notes.txt".to_owned()];
     expected
         .extend([&of_logs, &second].map(|made| made.path.file_name().unwrap().to_str().unwrap().to_owned()));

@@ -115,7 +115,7 @@ async fn a_database_that_is_there_is_not_overwritten_and_with_force_gets_another
 
     let done = restored(&made.path, &target, true).await.unwrap();
     let aside = folder.path().join("events.db.before-20260921T141320000Z");
-    assert_eq!(done.moved, [aside.clone()]);
+    assert_eq!(done.moved, std::slice::from_ref(&aside));
     let old = Config { key_file: elsewhere(&folder, "x").key_file, ..config(&aside) };
     for config in [target, old] {
         let running = start(config).await;

@@ -1,5 +1,6 @@
 //! The collector as its clients see it: through HTTP on a real socket, with a fresh database for each test.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report, also in the helpers that tests share")]
+#![expect(clippy::panic, reason = "as above")]
 #![expect(clippy::indexing_slicing, reason = "an index that is not there fails the test, as it should")]
 
 mod support;

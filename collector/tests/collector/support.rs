@@ -37,7 +37,10 @@ pub(crate) struct Answer {
     pub(crate) bytes: Vec<u8>,
 }
 
-pub(crate) struct Folder(PathBuf, Option<TempDir>);
+pub(crate) struct Folder(
+    PathBuf,
+    #[expect(dead_code, reason = "it deletes the folder in the end")] Option<TempDir>,
+);
 
 impl Folder {
     pub(crate) fn new() -> Self {

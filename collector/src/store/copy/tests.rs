@@ -5,11 +5,15 @@ use sentinel_harness::postgres::{Postgres, PostgresOptions};
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::{Copied, Place, copy};
+use crate::access::api_key::{ApiKey, Grant, RANDOM_BYTES};
+use crate::access::role::Role;
 use crate::domain::{
-    CheckpointRow, DataKeyRow, Deed, Entry, Filter, GapsQuery, Kept, Label, Mode, NewEvent, Plan,
-    Quarantined, Record, Sealed, State, TileRow, samples,
+    CheckpointRow, DataKeyRow, Deed, Entry, Filter, GapsQuery, Holder, HolderKind, Hours, Kept, Label, Mode,
+    NewEvent, Plan, Quarantined, Record, Sealed, State, TileRow, samples,
 };
-use crate::store::{Change, Feedback, KeyChange, PostgresStore, Publication, SqliteStore, Store, suite};
+use crate::store::{
+    Change, Feedback, KeyChange, PeopleChange, PostgresStore, Publication, SqliteStore, Store, suite,
+};
 
 /// Something of everything.
 async fn fill(store: &dyn Store) {
@@ -40,6 +44,13 @@ async fn fill(store: &dyn Store) {
     };
     store.change_keys(KeyChange::Put(key)).await.unwrap();
     store.change_keys(KeyChange::PutSecret { name: "root".to_owned(), wrapped: vec![5] }).await.unwrap();
+    let grant =
+        Grant { label: "l".to_owned(), roles: Role::Viewer.into(), scope: None, not_after_ms: Some(9) };
+    let key = ApiKey::issue(grant, &[7; RANDOM_BYTES], 3).unwrap().key;
+    assert!(store.change_people(PeopleChange::PutKey(Box::new(key))).await.unwrap());
+    let kind = HolderKind::Wallet;
+    let holder = Holder { kind, name: "w".to_owned(), roles: Role::Auditor.into(), at_ms: 4 };
+    assert!(store.change_people(PeopleChange::Give(holder)).await.unwrap());
     let checkpoint = CheckpointRow { size: 3, at_ms: 1, note: "note".to_owned() };
     let tiles = vec![TileRow { level: 0, idx: 0, hashes: vec![8; 96] }];
     assert!(store.publish(Publication { after: None, tiles, checkpoint }).await.unwrap());
@@ -81,6 +92,13 @@ async fn answers(store: &dyn Store) -> String {
     );
     text += &format!("{:?} {:?}", store.secret("root".to_owned()).await, store.bundles().await);
     text += &format!("{:?} {:?}", store.deployments(9, None).await, store.label("named".to_owned()).await);
+    text += &format!(
+        "{:?} {:?}",
+        store.api_keys(None, 9).await,
+        store.holders(HolderKind::Wallet, None, 9).await
+    );
+    let hours = Hours { from: 0, to: i64::from(u32::MAX) };
+    text += &format!("{:?}", store.compliance(hours).await);
     text + &format!("{:?}", store.event("named".to_owned()).await)
 }
 

@@ -46,7 +46,7 @@ fn rotation_moves_every_key_and_changes_no_secret() {
     assert_eq!(sealed_by(&again), sealed_by(&key));
     let again = Root::unwrap(&moved_root, &new).unwrap();
     assert_eq!(again.blinder().subject("anna"), root.blinder().subject("anna"));
-    assert_eq!(again.cursor_key().bytes(), root.cursor_key().bytes());
+    assert_eq!(again.log_seed().bytes(), root.log_seed().bytes());
 
     let refused = DataKey::unwrap(&wrapped, KeyId(42), scope(None), &new).unwrap_err();
     assert_eq!(refused, Refused::UnknownKek(old.first().id()));

@@ -72,8 +72,8 @@ fn a_sealed_payload_and_its_commitment() {
 fn what_comes_from_the_root() {
     let root = Root::fresh(&mut Counting(32)).unwrap();
     assert_eq!(
-        hex(root.cursor_key().bytes()),
-        "8d7db8e6662e8312a6388ec9d25ae532c8ae0352ce2947d84e65a57d67a43d0e"
+        hex(root.log_seed().bytes()),
+        "e0ec61698ea274245c48c393ab5b0abc85514db3563ecc89e7847497c46dff85"
     );
     let blinder: Blinder = root.blinder();
     assert_eq!(blinder.subject("anna@example.org").to_string(), "6e105f3fd92a33a17688b1a784ee4d65");
