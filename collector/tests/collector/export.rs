@@ -101,14 +101,14 @@ async fn readers_that_take_nothing_hold_nobody_up_and_their_places_come_back() {
     let running = folder.start().await;
     let client = &running.client;
     // More than sockets and pages in memory can hold.
-    let filler = "x".repeat(8_000);
-    for first in (1..=1_000).step_by(250) {
+    let filler = "x".repeat(3_000);
+    for first in (1..=1_200).step_by(300) {
         let large = |seq| {
             let mut event = event("a", seq);
             event["filler"] = json!(filler);
             event
         };
-        client.ingest(&(first..first + 250).map(large).collect::<Vec<_>>()).await;
+        client.ingest(&(first..first + 300).map(large).collect::<Vec<_>>()).await;
     }
     let mut slow = Vec::new();
     for _ in 0..4 {
@@ -118,7 +118,7 @@ async fn readers_that_take_nothing_hold_nobody_up_and_their_places_come_back() {
     assert_eq!(refused.header("retry-after").as_deref(), Some("10"));
     refused.refused(429, "busy");
     let others = async {
-        for seq in 1_001..=1_010 {
+        for seq in 1_201..=1_210 {
             client.ingest(&[event("a", seq)]).await;
             client.json("/v1/events?limit=2").await;
         }
@@ -132,7 +132,7 @@ async fn readers_that_take_nothing_hold_nobody_up_and_their_places_come_back() {
     let end = rest.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     let head = String::from_utf8(rest[..end].to_vec()).unwrap().to_ascii_lowercase();
     let body = unchunked(&Answer { status: 200, head, bytes: rest.split_off(end + 4) }).unwrap();
-    assert_eq!(body.iter().filter(|byte| **byte == b'\n').count(), 1_000);
+    assert_eq!(body.iter().filter(|byte| **byte == b'\n').count(), 1_200);
     drop(slow);
     // Gone readers are noticed when something is written to them.
     for attempt in 0.. {
