@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use sentinel_core::{
-    Action, Direction, Verdict,
+    Action, Direction, Family, Verdict,
+    content::Part,
     event::{Event, SCHEMA},
     receipt::{GapReason, Receipt},
 };
@@ -49,6 +50,16 @@ pub struct Expect {
     pub status: Option<u16>,
     pub upstream: Option<Sight>,
     pub client: Option<Sight>,
+    /// What the event carries of the content, if it carries any.
+    pub content: Option<KeptContent>,
+}
+
+/// Of each direction the text, masked, or the reason why there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeptContent {
+    pub request: Option<String>,
+    pub response: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -123,13 +134,14 @@ impl Expect {
 
 /// Everything that does not hold, or nothing.
 pub fn complaints(case: &Case, outcome: &Outcome) -> Vec<String> {
-    let checks: [(&str, Check); 6] = [
+    let checks: [(&str, Check); 7] = [
         ("action", action),
         ("findings", findings),
         ("gaps", gaps),
         ("status", status),
         ("upstream", upstream),
         ("client", client),
+        ("content", content),
     ];
     let mut complaints = failed(&checks, case, outcome);
     complaints.extend(broken_laws(case, outcome));
@@ -212,6 +224,23 @@ fn status(case: &Case, outcome: &Outcome) -> Result<()> {
     ensure!(client.status == expected, "expected {expected}, was {}: {}", client.status, client.text());
     ensure!(client.complete, "the response was cut");
     ensure!(outcome.event.status == Some(expected), "the event says {:?}", outcome.event.status);
+    Ok(())
+}
+
+/// Events carry nothing of it unless a case says so.
+fn content(case: &Case, Outcome { event, .. }: &Outcome) -> Result<()> {
+    let said = |part: &Part| match part {
+        Part::Kept(text) => Ok(text.text.clone()),
+        Part::LeftOut { left_out } => serde_json::to_value(left_out)
+            .map(|reason| reason.as_str().unwrap_or_default().to_owned())
+            .context("a reason is a word"),
+    };
+    let kept = event.content.as_ref().map(|content| {
+        let response = content.response.as_ref().map(said).transpose()?;
+        Ok::<_, anyhow::Error>(KeptContent { request: Some(said(&content.request)?), response })
+    });
+    let kept = kept.transpose()?;
+    ensure!(kept == case.expect.content, "expected {:?}, was {kept:?}", case.expect.content);
     Ok(())
 }
 
@@ -388,10 +417,11 @@ fn mask(case: &Case, outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-/// An event never carries the text that was seen.
+/// An event never carries the text that was seen; where policy has it carry the content, that is masked.
 fn privacy(case: &Case, Outcome { event, .. }: &Outcome) -> Result<()> {
     const BYTES_MIN: usize = 12;
-    let json = serde_json::to_string(event)?;
+    let bare = serde_json::to_string(&Event { content: None, ..event.clone() })?;
+    let whole = serde_json::to_string(event)?;
     for finding in &event.findings {
         let body = match finding.direction {
             Direction::Request => case.request.body(),
@@ -399,6 +429,7 @@ fn privacy(case: &Case, Outcome { event, .. }: &Outcome) -> Result<()> {
         };
         let matched = body.get(finding.start as usize..finding.end as usize).unwrap_or_default();
         let matched = String::from_utf8_lossy(matched);
+        let json = if matches!(finding.family, Family::Pii | Family::Secret) { &whole } else { &bare };
         ensure!(matched.len() < BYTES_MIN || !json.contains(matched.as_ref()), "the event has {matched:?}");
     }
     Ok(())
@@ -427,6 +458,7 @@ fn comparable(outcome: &Outcome) -> Vec<(&'static str, String)> {
         ("findings", findings.collect::<Vec<_>>().join("\n")),
         ("findings_total", event.findings_total.to_string()),
         ("gaps", format!("{:?}", event.gaps)),
+        ("content", format!("{:?}", event.content)),
         ("receipts", receipts_of(event)),
         ("policy", event.policy.clone()),
         ("packs", format!("{:?}", event.packs)),

@@ -6,8 +6,14 @@ use std::{
     time::Duration,
 };
 
+use sentinel_collector::outgoing::{Roots, crypto, of_tls};
 use serde_json::Value;
-use ureq::{Agent, Body, RequestBuilder, http::Response, typestate::WithBody};
+use ureq::{
+    Agent, Body, RequestBuilder,
+    http::Response,
+    tls::{Certificate, RootCerts, TlsConfig, TlsProvider},
+    typestate::WithBody,
+};
 
 use crate::{
     document,
@@ -18,12 +24,15 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// Where the collector listens, such as http://127.0.0.1:8088.
+    /// Where the collector listens, such as http://127.0.0.1:8088 or https://sentinel.example.org.
     #[arg(long, value_name = "URL", env = "SENTINEL_COLLECTOR")]
     pub(crate) collector: String,
     /// A file with the token to send.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: PathBuf,
+    /// Certificates of CAs, PEM, that are believed beside the system's; several are allowed.
+    #[arg(long = "ca-file", value_name = "FILE", env = "SENTINEL_CA_FILE", value_delimiter = ',')]
+    pub(crate) ca_files: Vec<PathBuf>,
 }
 
 pub(crate) struct Collector {
@@ -38,16 +47,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A list that never ends is no list.
 const ENTRIES_MAX: usize = 1_000_000;
 const COPY_BYTES: usize = 64 * 1024;
-const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// 256 events with all the content that a policy can ask for.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 impl Collector {
     pub(crate) fn new(args: &Args) -> Result<Self, Fault> {
         let url = args.collector.trim_end_matches('/');
-        if !url.starts_with("http://") {
-            return Err(Fault::Input(format!(
-                "{url}: expected http://HOST:PORT; this command has no TLS of its own, so speak to the collector on its \
-                 own network or through a tunnel"
-            )));
+        let has_tls = url.starts_with("https://");
+        if !has_tls && !url.starts_with("http://") {
+            return Err(Fault::Input(format!("{url}: expected https://HOST:PORT or http://HOST:PORT")));
         }
         let token = document::read_text(&args.token_file)?.trim().to_owned();
         if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
@@ -61,6 +69,10 @@ impl Collector {
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None);
+        let config = match has_tls {
+            true => config.tls_config(tls(&args.ca_files)?),
+            false => config,
+        };
         Ok(Self { agent: config.build().into(), url: url.to_owned(), token })
     }
 
@@ -154,6 +166,10 @@ impl Collector {
         let place = format!("{}{path}", self.url);
         let mut answer = answer.map_err(|error| match error {
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => Fault::Input(format!("{place}: {error}")),
+            ureq::Error::Io(io) => {
+                let why = of_tls(&io).unwrap_or_else(|| io.to_string());
+                Fault::Internal(format!("{place}: the collector cannot be reached: {why}"))
+            }
             _ => Fault::Internal(format!("{place}: the collector cannot be reached: {error}")),
         })?;
         let status = answer.status();
@@ -170,6 +186,17 @@ impl Collector {
         // What is wrong with the question is for the one who asks.
         Err(if status.is_client_error() { Fault::Input(fault) } else { Fault::Internal(fault) })
     }
+}
+
+fn tls(ca_files: &[PathBuf]) -> Result<TlsConfig, Fault> {
+    let roots = Roots::read(ca_files).map_err(Fault::Input)?;
+    let certificates: Vec<_> =
+        roots.certificates().map(|der| Certificate::from_der(der).to_owned()).collect();
+    Ok(TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(crypto())
+        .root_certs(RootCerts::new_with_certs(&certificates))
+        .build())
 }
 
 /// What the collector says, with a sentence for people.

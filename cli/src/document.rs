@@ -294,7 +294,7 @@ fn is_item(node: &Node, at: Place) -> bool {
 }
 
 /// YAML 1.2 contains JSON, so one reader serves both.
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     serde_saphyr::from_str(text).map_err(|error| Problem {
         at: error.location().map(|at| Place::from(&at)),
         field: String::new(),

@@ -29,7 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the collector: receives audit events, keeps them, answers questions.
-    Serve(command::serve::Args),
+    Serve(Box<command::serve::Args>),
     /// Run a witness: cosigns checkpoints of logs, each only if it continues the one before.
     Witness(command::witness::Args),
     /// Judge a file or standard input, with the same engine that runs in the proxy.
@@ -41,6 +41,9 @@ enum Command {
     /// List, show and export what the collector has kept.
     #[command(subcommand)]
     Events(command::events::Command),
+    /// What fires at a collector, and who is told.
+    #[command(subcommand)]
+    Alerts(command::alerts::Command),
     /// Check and prove what the collector has kept.
     #[command(subcommand)]
     Audit(command::audit::Command),
@@ -49,6 +52,9 @@ enum Command {
     Backup(command::backup::Command),
     /// Restore the newest backup into a scratch folder, verify it, and measure how long that takes and what is missing.
     Drill(command::drill::Args),
+    /// What is unusual, what comes next, and a week on a page.
+    #[command(subcommand)]
+    Monitor(command::monitor::Command),
     /// Keys of programs that speak to a collector.
     #[command(subcommand)]
     Keys(command::keys::Command),
@@ -79,15 +85,17 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
-        Command::Serve(args) => command::serve::run(args),
+        Command::Serve(args) => command::serve::run(*args),
         Command::Witness(args) => command::witness::run(args),
         Command::Scan(args) => command::scan::run(&args),
         Command::Eval(args) => command::eval::run(&args),
         Command::Train(args) => command::train::run(&args),
         Command::Events(command) => command::events::run(&command),
+        Command::Alerts(command) => command::alerts::run(&command),
         Command::Audit(command) => command::audit::run(&command),
         Command::Backup(command) => command::backup::run(&command),
         Command::Drill(args) => command::drill::run(&args),
+        Command::Monitor(command) => command::monitor::run(&command),
         Command::Keys(command) => command::keys::run(&command),
         Command::Wallets(command) => command::wallets::run(&command),
         Command::Bundle(command) => command::bundle::run(&command),

@@ -114,7 +114,18 @@ fn from_the_first_token_to_keys_and_wallets() {
     assert_eq!(ok(&run("admin", &["wallets", "list"]))["wallets"], serde_json::json!([]));
     assert_eq!(run("admin", &["wallets", "set", "../keys", "--role", "admin"]).status.code(), Some(2));
 
+    // The last way in stays, unless it is meant.
+    let last = first["key"]["id"].as_str().unwrap();
+    let refused = run("admin", &["keys", "revoke", last]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stdout).unwrap().contains("last way in"));
+
     // The next start has an admin.
     drop(served);
-    assert_eq!(serve(folder).first_token, None);
+    let served = serve(folder);
+    assert_eq!(served.first_token, None);
+    let forced = sentinel(folder, &served.url, "admin", &["keys", "revoke", last, "--force"]);
+    assert_eq!(ok(&forced)["state"], "revoked");
+    drop(served);
+    assert!(serve(folder).first_token.is_some());
 }

@@ -43,9 +43,13 @@ impl Shop {
     }
 
     fn run(&self, args: &[&str]) -> Output {
+        self.run_of("events", args)
+    }
+
+    fn run_of(&self, noun: &str, args: &[&str]) -> Output {
         let (verb, rest) = args.split_first().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_sentinel"));
-        command.args(["events", verb, "--collector", &self.url, "--token-file", "token"]).args(rest);
+        command.args([noun, verb, "--collector", &self.url, "--token-file", "token"]).args(rest);
         command.current_dir(self.path()).output().unwrap()
     }
 
@@ -136,4 +140,38 @@ fn a_file_is_whole_and_never_takes_the_place_of_another() {
     names.retain(|name| !name.to_string_lossy().starts_with("events.db"));
     names.sort();
     assert_eq!(names, ["all.csv", "all.jsonl", "token"], "nothing half is left");
+}
+
+#[test]
+fn all_about_a_person_is_in_one_file_and_nothing_about_another() {
+    let shop = Shop::open();
+    let about = |seq: i64, subject: &str| {
+        let mut event = event(seq, "allow", &[]);
+        event["subject"] = subject.into();
+        event["content"] = format!("what {subject} said").into();
+        event
+    };
+    let (ann, ben) = ("ann+x@example.org", "ben@example.org");
+    for first in (1..=600).step_by(100) {
+        let batch: Vec<Value> =
+            (first..first + 100).map(|seq| about(seq, if seq % 2 == 0 { ann } else { ben })).collect();
+        shop.send(&batch);
+    }
+    let done = shop.run_of("subjects", &["export", ann, "--out", "ann.jsonl"]);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let text = fs::read_to_string(shop.path().join("ann.jsonl")).unwrap();
+    let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected: Vec<Value> = (1..=300).rev().map(|n| about(n * 2, ann)).collect();
+    assert_eq!(found, expected);
+    let done = shop.run_of("subjects", &["export", ben, "--format", "csv", "--out", "ben.csv"]);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let table = fs::read_to_string(shop.path().join("ben.csv")).unwrap();
+    assert!(table.matches("\r\n").count() == 301 && !table.contains(ann), "{table}");
+    // It stands in the journal, and not of whom it was.
+    let request =
+        ureq::get(format!("{}/v1/journal", shop.url)).header("authorization", format!("Bearer {TOKEN}"));
+    let journal = request.call().unwrap().body_mut().read_to_string().unwrap();
+    assert!(journal.contains("/v1/export?subject=*&format=jsonl") && !journal.contains("ann"), "{journal}");
+    let refused = shop.run_of("subjects", &["export", "", "--out", "none"]);
+    assert_eq!(refused.status.code(), Some(2));
 }

@@ -61,7 +61,7 @@ fn every_error_has_its_place_and_what_was_meant() {
     refused(
         "profiles:\n  default:\n    levle: 2\n",
         &[
-            "3:5: profiles.default.levle: there is no such field, only channels, detectors, level, limits, masks, mode, \
+            "3:5: profiles.default.levle: there is no such field, only channels, detectors, events, level, limits, masks, mode, \
            model, on_gap, opinion, response, rules, thresholds, tools; did you mean \"level\"?",
         ],
     );
@@ -91,7 +91,7 @@ fn what_the_form_shows_does_not_hide_what_is_wrong_beside_it() {
         "colour: red\nroutes:\n- {name: a, profile: lax}\nprofiles:\n  lax: {mode: observe}\n  other: {level: 7}\n",
         &[
             "1:1: colour: there is no such field, only canaries, emit, exemptions, known_texts, patterns, profiles, rates, \
-             routes, schema, session, tenants",
+             routes, schema, session, tenants, trace",
             "5:15: profiles.lax.mode: is \"observe\", expected one of enforce, monitor",
             "6:18: profiles.other.level: is 7, expected 1 to 4",
         ],

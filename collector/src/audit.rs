@@ -6,6 +6,7 @@
 
 mod check;
 mod events;
+mod one;
 mod ranges;
 mod sequence;
 mod tiles;
@@ -15,6 +16,7 @@ use std::future::Future;
 use serde::Serialize;
 
 pub use check::{Check, check};
+pub use one::{Found, commits_to, find};
 pub(crate) use ranges::Ranges;
 
 /// Where the files of a log are, by their C2SP paths (`checkpoint`, `tile/0/000`, ...) and those of Sentinel (`key`,

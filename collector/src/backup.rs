@@ -2,7 +2,8 @@
 //!
 //! [`create`] takes a consistent copy while the collector goes on, [`list`] says what there is, [`verify`] opens
 //! everything and audits the log inside, [`restore`] puts a database back, and [`drill`] tries all of that and measures
-//! it. How a database is copied is known only to `snapshot`; everything else sees an SQLite file.
+//! it; [`rewrap`] moves backups to a new key. How a database is copied is known only to `snapshot`, and how it goes back
+//! only to `landing`; everything else sees an SQLite file.
 //!
 //! Invariant: a backup that has its name is whole, was read back, and is on disk; before that it is a file in a scratch
 //! folder that nobody takes for one. Invariant: no key-encryption key is ever inside, so a backup opens only with keys that
@@ -15,12 +16,14 @@ mod drill;
 mod failure;
 mod gather;
 mod key_watch;
+mod landing;
 mod manifest;
 mod name;
 mod open;
 mod place;
 mod restore;
 mod retention;
+mod rewrap;
 mod seal;
 mod shelf;
 mod snapshot;
@@ -31,6 +34,7 @@ mod verify;
 use std::path::Path;
 
 use crate::config::Config;
+use crate::operator::{Deed, note_at};
 use crate::ring_file;
 use crate::vault::Ring;
 
@@ -39,6 +43,7 @@ pub use drill::{Drill, Drilled, Lacking, drill};
 pub use failure::Failure;
 pub use manifest::{Entry, Kind, LogState, Manifest, Part, Signed, UnknownKind};
 pub use restore::{Restore, Restored, restore};
+pub use rewrap::{Rewrap, Rewrapped, rewrap};
 pub use shelf::{Listed, Newest, list};
 pub use verify::{Verified, verify};
 
@@ -48,6 +53,11 @@ fn ring(config: &Config) -> Result<Ring, Failure> {
     if let Some(text) = &config.key_ring {
         return Ring::parse(text).map_err(|error| Failure::Input(format!("key_ring: {error}")));
     }
+    if config.postgres.is_some() && config.key_file.is_none() {
+        return Err(Failure::Input(
+            "PostgreSQL has no file that keys could lie beside: name the key file".to_owned(),
+        ));
+    }
     ring_file::read(&key_file(config)).map_err(Failure::Input)
 }
 
@@ -55,9 +65,15 @@ fn key_file(config: &Config) -> std::path::PathBuf {
     config.key_file.clone().unwrap_or_else(|| ring_file::beside(&config.database))
 }
 
-/// The same keys and the same log, in another file.
+/// The same keys and the same log, in a file.
 fn config_at(config: &Config, database: &Path) -> Config {
-    Config { database: database.to_owned(), key_file: Some(key_file(config)), ..config.clone() }
+    let key_file = Some(key_file(config));
+    Config { database: database.to_owned(), postgres: None, key_file, ..config.clone() }
+}
+
+/// A line in the live journal. Where there is no database there is no line; why there is none otherwise.
+async fn noted(config: &Config, deed: Deed) -> Option<String> {
+    note_at(config, deed).await.err().map(|error| error.to_string())
 }
 
 /// Reading and sealing gigabytes is no work for a thread that others wait for.

@@ -7,8 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod telemetry;
+
+pub use telemetry::{LogFilter, OtlpProtocol, TraceExport};
+
+use crate::alert::AlertPlan;
 use crate::evidence::WitnessPlace;
 use crate::lease::RedisUrl;
+use crate::outgoing::Url;
 
 /// [`Config::new`] has the defaults; every field may be set afterwards and is checked when the collector binds.
 #[derive(Clone)]
@@ -54,6 +60,8 @@ pub struct Config {
     pub throttle: bool,
     /// Without it the collector speaks plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// Files with certificates of CAs, PEM, that are believed beside the system's when the collector calls others.
+    pub ca_files: Vec<PathBuf>,
     /// Public keys (`ed25519:` and base64) of which one has to have signed a bundle. While empty, only its form is
     /// checked; filters check signatures in any case.
     pub trust_keys: Vec<String>,
@@ -71,6 +79,12 @@ pub struct Config {
     pub drain_max: Duration,
     /// Gives second opinions, if there is a model to ask.
     pub second_opinion: Option<SecondOpinion>,
+    /// Where traces of exchanges are sent.
+    pub traces: Option<TraceExport>,
+    /// The log of the program, as far as it may be changed while it runs.
+    pub log_filter: Option<Arc<dyn LogFilter>>,
+    /// What is watched and who is told; without it, the built-in rules, and nobody.
+    pub alerts: Option<AlertPlan>,
 }
 
 /// A model to ask, and how much of a machine it may take.
@@ -112,10 +126,18 @@ pub struct JwtIssuer {
     pub issuer: String,
     /// What they say about whom they are for (`aud`).
     pub audience: String,
-    /// A JWKS document with its Ed25519 keys, or with a secret for HS256; read again when it changes.
-    pub key_file: PathBuf,
+    pub keys: JwtKeys,
     /// The claim with roles; with a slash at its beginning, a JSON pointer.
     pub roles_claim: String,
+}
+
+/// Where the keys of an identity provider are, as a JWKS document.
+#[derive(Clone, Debug)]
+pub enum JwtKeys {
+    /// A file with its Ed25519 keys, or with a secret for HS256; read again when it changes.
+    File(PathBuf),
+    /// An address with its Ed25519 keys; asked again and again. `https://`, unless it is on this machine.
+    Url(String),
 }
 
 /// A certificate with those above it, and its key, as PEM; read again when they change.
@@ -172,6 +194,7 @@ impl Config {
             site: None,
             throttle: true,
             tls: None,
+            ca_files: Vec::new(),
             trust_keys: Vec::new(),
             redis: None,
             redis_away: RedisAway::default(),
@@ -181,6 +204,9 @@ impl Config {
             ingest_in_flight_max: 64,
             drain_max: Duration::from_secs(10),
             second_opinion: None,
+            traces: None,
+            log_filter: None,
+            alerts: None,
         }
     }
 
@@ -223,6 +249,9 @@ impl Config {
                         keys"
                 .to_owned());
         }
+        if let Some(JwtIssuer { keys: JwtKeys::Url(url), .. }) = &self.jwt {
+            key_url(url)?;
+        }
         if self.keep_days == Some(0) {
             return Err("keep_days is 0, expected at least 1".to_owned());
         }
@@ -241,6 +270,7 @@ impl Config {
             let found = self.ingest_in_flight_max;
             return Err(format!("ingest_in_flight_max is {found}, allowed are 1 to {INGEST_IN_FLIGHT_MAX}"));
         }
+        self.traces.as_ref().map_or(Ok(()), TraceExport::check)?;
         self.second_opinion.as_ref().map_or(Ok(()), SecondOpinion::check)
     }
 }
@@ -268,6 +298,7 @@ impl fmt::Debug for Config {
             .field("site", &self.site)
             .field("throttle", &self.throttle)
             .field("tls", &self.tls)
+            .field("ca_files", &self.ca_files)
             .field("trust_keys", &self.trust_keys)
             // The address may have a password in it.
             .field("redis", &self.redis.as_deref().map(RedisUrl::parse))
@@ -278,7 +309,18 @@ impl fmt::Debug for Config {
             .field("ingest_in_flight_max", &self.ingest_in_flight_max)
             .field("drain_max", &self.drain_max)
             .field("second_opinion", &self.second_opinion.is_some())
+            .field("traces", &self.traces)
+            .field("log_filter", &self.log_filter.is_some())
             .finish()
+    }
+}
+
+/// Whoever could change the keys on their way could sign in as anybody.
+pub(crate) fn key_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|reason| format!("jwt key address {reason}"))?;
+    match url.has_tls() || url.is_loopback() {
+        true => Ok(url),
+        false => Err("jwt key address is neither https:// nor on this machine".to_owned()),
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sha2::{Digest, Sha256};
 
 use crate::canary::{Judge, Report, Rules, TESTS, Tally};
-use crate::domain::{BundleInfo, Deployment, Pushed, TrustKeys};
+use crate::domain::{BundleInfo, Deployment, Label, Pushed, TrustKeys, Words, bundle_ends_ms};
 use crate::evidence::Reader;
 use crate::store::{Store, StoreError};
 pub(crate) use change::Verb;
@@ -64,6 +64,8 @@ pub(crate) struct File {
     pub(crate) bytes: axum::body::Bytes,
     /// Of all bytes: new signatures make another file of the same bundle.
     pub(crate) sha256: String,
+    /// When filters do not take it any more; `None` if that cannot be read.
+    ends_ms: Option<i64>,
 }
 
 /// Since the start, for metrics.
@@ -72,6 +74,8 @@ pub(crate) struct Counts {
     pub(crate) rollbacks: BTreeMap<&'static str, u64>,
     /// By the judge, and by people.
     pub(crate) promotions: [u64; 2],
+    /// What people said of decisions; who says the same of an event again has said nothing new.
+    pub(crate) feedback: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug)]
@@ -108,7 +112,8 @@ impl Desk {
             None => None,
         };
         let rollbacks = TESTS.into_iter().chain([BY_HAND]).map(|reason| (reason, 0)).collect();
-        let counts = Counts { rollbacks, promotions: [0; 2] };
+        let feedback = [Label::FalsePositive, Label::TruePositive].map(|label| (label.word(), 0)).into();
+        let counts = Counts { rollbacks, promotions: [0; 2], feedback };
         let now = Mutex::new(Now { active, open, heaps: BTreeMap::new(), counts });
         Ok(Self { store, reader, trust, turn: tokio::sync::Mutex::new(()), now })
     }
@@ -120,6 +125,11 @@ impl Desk {
 
     pub(crate) fn active(&self) -> Option<BundleInfo> {
         self.now().active.as_ref().map(|file| file.info.clone())
+    }
+
+    /// When the active bundle is not valid any more.
+    pub(crate) fn active_ends_ms(&self) -> Option<i64> {
+        self.now().active.as_ref()?.ends_ms
     }
 
     /// The deployment under way with what its judge sees.
@@ -167,7 +177,8 @@ impl Open {
 impl File {
     fn of(pushed: Pushed) -> Arc<Self> {
         let sha256 = hex(&Sha256::digest(&pushed.bytes));
-        Arc::new(Self { info: pushed.info, bytes: pushed.bytes.into(), sha256 })
+        let ends_ms = bundle_ends_ms(&pushed.bytes);
+        Arc::new(Self { info: pushed.info, bytes: pushed.bytes.into(), sha256, ends_ms })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the collector talks about, free of HTTP and SQL: events as they are indexed, questions about them, answers;
 //! bundles and their deployments.
 
+mod alert;
 mod bundle;
 mod deployment;
 mod event;
@@ -11,9 +12,15 @@ mod record;
 mod report;
 #[cfg(test)]
 pub(crate) mod samples;
+pub(crate) mod shown;
+pub(crate) mod signals;
 mod words;
 
-pub(crate) use bundle::{BUNDLE_BYTES_MAX, BundleInfo, Pushed, TrustKeys};
+pub(crate) use alert::{
+    ALERT_STATES, Alert, AlertState, Delivery, DeliveryState, Group, Notice, Severity, Silence, Telling,
+    alert_names,
+};
+pub(crate) use bundle::{BUNDLE_BYTES_MAX, BundleInfo, Pushed, TrustKeys, bundle_ends_ms};
 pub(crate) use deployment::{Deed, Deployment, Entry, Label, Mode, Plan, State};
 pub(crate) use event::{Received, StoredEvent, indexed, same_content, vm_and_seq};
 pub(crate) use hourly::{

@@ -23,7 +23,7 @@ pub(crate) use intake::Intake;
 #[cfg(test)]
 pub(crate) use keeper::Content;
 pub(crate) use keeper::{Keeper, KeeperError};
-pub(crate) use leaf::{access_leaf, leaf_of_event};
+pub(crate) use leaf::{AccessLeaf, access_leaf, leaf_of_event};
 pub(crate) use notary::Notary;
 pub(crate) use reading::{Opened, Reader};
 pub(crate) use taking_over::take_over;

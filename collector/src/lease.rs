@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use book::Book;
@@ -23,11 +24,14 @@ pub(crate) use url::RedisUrl;
 use crate::config::{Config, RedisAway};
 
 /// What a proxy asks for.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub(crate) struct Lease {
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX))]
     pub(crate) limit: String,
     /// What is counted together, as a hash: who it is, is none of our business.
+    #[schemars(length(min = 1, max = KEY_CHARS_MAX))]
     pub(crate) key: String,
+    #[schemars(range(min = 1, max = NUMBER_MAX))]
     pub(crate) want: u32,
     pub(crate) per: Per,
     /// The shortest period becomes an even rate, and so many may come at once.
@@ -35,8 +39,9 @@ pub(crate) struct Lease {
     pub(crate) burst: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "LeasePeriods", extend("minProperties" = 1))]
 pub(crate) struct Per {
     #[serde(default)]
     pub(crate) second: Option<u32>,
@@ -47,7 +52,8 @@ pub(crate) struct Per {
 }
 
 /// What it gets. With nothing granted, `until_ms` says when it may ask again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "GrantedLease")]
 pub(crate) struct Granted {
     pub(crate) limit: String,
     pub(crate) key: String,
@@ -56,8 +62,9 @@ pub(crate) struct Granted {
 }
 
 /// Who counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "LeaseSource")]
 pub(crate) enum Source {
     /// This collector, because it is the only one.
     Memory,

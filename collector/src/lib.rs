@@ -1,7 +1,8 @@
 //! The collector: takes audit events from the filters, keeps them durably and exactly once, answers questions
 //! about them.
 //!
-//! It also hands out bundles to the filters, judges the trials of new ones, and counts limits that many proxies share.
+//! It also hands out bundles to the filters, judges the trials of new ones, counts limits that many proxies share, and
+//! tells people when something is as it should not be (`alert`).
 //!
 //! [`serve`] is the whole of it for a program; [`Collector`] separates binding from running, for whoever needs the
 //! address first. `domain` holds the words, `canary` judges figures, `lease` counts shared limits, `store` keeps
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod alert;
 pub mod audit;
 pub mod backup;
 mod canary;
@@ -20,11 +22,16 @@ mod config;
 mod deploy;
 mod domain;
 mod evidence;
+mod fetched_keys;
 mod http;
 mod lease;
+mod monitor;
+mod operator;
+pub mod outgoing;
 mod port;
 mod ring_file;
 mod store;
+mod trace;
 mod vault;
 mod witness;
 
@@ -40,19 +47,22 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub use config::{Config, JwtIssuer, MetricsAccess, RedisAway, SecondOpinion, TlsFiles};
+pub use alert::{AlertPlan, AlertsFile, FileError};
+pub use config::{Config, JwtIssuer, JwtKeys, MetricsAccess, RedisAway, SecondOpinion, TlsFiles};
+pub use config::{LogFilter, OtlpProtocol, TraceExport};
 pub use witness::{WitnessConfig, WitnessServer, witness_key};
 
-use access::permission::Permission;
+use alert::Alarm;
 use deploy::Desk;
 use evidence::{
     Cosigners, Evidence, FilePath, Files, Intake, Keeper, Notary, Quorum, Reader, WitnessPlace, take_over,
 };
-use http::endpoints::{ENDPOINTS, Needs};
 use http::{App, Gate};
 use lease::{Leases, RedisUrl};
+use outgoing::{Outgoing, Roots};
 use port::{Peer, TlsPort, Watched};
 use store::{PostgresStore, SqliteStore, Store, StoreError};
+use trace::{Exporter, Tracer};
 use vault::Ring;
 
 /// Binds and serves until `shutdown` is ready and what was in flight is finished.
@@ -68,6 +78,8 @@ pub struct Collector {
     first_token: Option<String>,
     local_addr: SocketAddr,
     app: Arc<App>,
+    outgoing: Arc<Outgoing>,
+    exporter: Option<Exporter>,
     drain_max: Duration,
     judge_every: Duration,
     checkpoint_every: Duration,
@@ -79,6 +91,8 @@ impl Collector {
         config.check().map_err(Error::config)?;
         let unusable = |error| unusable(&config, &error);
         let trust = domain::TrustKeys::parse(&config.trust_keys).map_err(Error::config)?;
+        let outgoing = Roots::read(&config.ca_files).and_then(|roots| Outgoing::new(&roots));
+        let outgoing = Arc::new(outgoing.map_err(Error::config)?);
         let redis = config.redis.as_deref().map(RedisUrl::parse).transpose().map_err(Error::config)?;
         let store = open_store(&config).await?;
         let evidence = evidence(&config, Arc::clone(&store)).await?;
@@ -88,19 +102,27 @@ impl Collector {
             Ok(n_taken) => tracing::info!(n_taken, "sealed what an older collector had kept in the clear"),
             Err(error) => return Err(unusable(StoreError(error.to_string()))),
         }
-        let gate = Gate::open(&config, evidence.keeper.root()).map_err(Error::config)?;
+        let gate = Gate::open(&config, evidence.keeper.root(), &outgoing).map_err(Error::config)?;
+        if let Some(keys) = gate.fetched_keys() {
+            keys.ask_first().await;
+        }
         let tls = config.tls.clone().map(port::Certificate::read).transpose().map_err(Error::config)?;
         let first_token = first_token(&gate, &*store).await.map_err(unusable)?;
+        let alarm = alarm(&config, &store, &evidence, &outgoing)?;
         let desk = Desk::open(store, Arc::clone(&evidence.reader), trust).await.map_err(unusable)?;
         let leases = Leases::new(&config, redis);
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|source| Error(Kind::Bind { listen: config.listen, source }))?;
         let local_addr = listener.local_addr().map_err(|error| Error(Kind::Serve(error)))?;
-        let app = Arc::new(App::new(&config, evidence, Arc::new(desk), leases, gate));
+        let mut app = App::new(&config, evidence, Arc::new(desk), leases, gate, alarm);
+        let traces = config.traces.as_ref().map(|traces| Tracer::open(traces, Arc::clone(&outgoing)));
+        let (tracer, exporter) = traces.transpose().map_err(Error::config)?.unzip();
+        app.tracer = tracer;
+        let app = Arc::new(app);
         tracing::info!(address = %local_addr, database = %config.database.display(), "collector is bound");
         let tls = tls.map(Arc::new);
-        let watched = watched(&config, &app, tls.as_ref());
+        let watched = watched(&config, &app, &outgoing, tls.as_ref());
         let Config { drain_max, judge_every, checkpoint_every, keep_days, .. } = config;
         Ok(Self {
             listener,
@@ -109,6 +131,8 @@ impl Collector {
             first_token,
             local_addr,
             app,
+            outgoing,
+            exporter,
             drain_max,
             judge_every,
             checkpoint_every,
@@ -129,13 +153,16 @@ impl Collector {
 
     /// Serves until `shutdown` is ready; then takes no more connections, lets requests finish for at most
     /// [`Config::drain_max`], writes what is queued and closes the database.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         let (stopping, stopped) = oneshot::channel();
+        let live = Arc::clone(&self.app.live);
         let shutdown = async move {
             shutdown.await;
+            live.end();
             let _ = stopping.send(());
         };
         let router = http::router(Arc::clone(&self.app));
+        let certificate = self.tls.clone();
         let server = match self.tls {
             None => serve_on(self.listener, router, shutdown),
             Some(tls) => serve_on(TlsPort::new(self.listener, tls), router, shutdown),
@@ -145,21 +172,34 @@ impl Collector {
             let _ = stopped.await;
             tokio::time::sleep(self.drain_max).await;
         };
+        // Opening events is work, which nothing else waits for here.
+        let follower = Arc::clone(&self.app);
+        let following = tokio::spawn(async move { follower.follow().await });
         let (desk, notary) = (Arc::clone(&self.app.desk), Arc::clone(&self.app.notary));
         let cosigners = Arc::clone(&self.app.cosigners);
         let served = tokio::select! {
             () = desk.judge_every(self.judge_every, http::now_ms) => Ok(()),
             () = notary.run(self.checkpoint_every, http::now_ms) => Ok(()),
             () = housekeeping(&self.app, self.keep_days) => Ok(()),
-            () = cosigners.run(notary.published(), http::now_ms) => Ok(()),
+            () = cosigners.run(&self.outgoing, notary.published(), http::now_ms) => Ok(()),
+            () = export(self.exporter.as_mut()) => Ok(()),
             () = port::watch(self.watched) => Ok(()),
+            () = keep_keys_fresh(&self.app.gate) => Ok(()),
+            () = http::watch_alerts(&self.app, certificate) => Ok(()),
             served = server => served.map_err(|error| Error(Kind::Serve(error))),
             () = overdue => {
                 tracing::warn!("requests were still in flight at the end of the drain");
                 Ok(())
             }
         };
+        following.abort();
         self.app.desk.close().await;
+        if let Err(error) = self.app.refusals.write_all(self.app.store(), http::now_ms()).await {
+            tracing::warn!(%error, "the last refusals have no line in the journal");
+        }
+        if let Some(exporter) = &mut self.exporter {
+            exporter.flush(self.drain_max.min(FLUSH_MAX)).await;
+        }
         // What was taken in last is signed for, too.
         if let Err(error) = self.app.notary.publish(http::now_ms()).await {
             tracing::warn!(%error, "the last checkpoint was not signed; the next start does it");
@@ -173,7 +213,14 @@ impl Collector {
     }
 }
 
-/// Forgets keys that other collectors have destroyed, and deletes what has outlived its time. Never ends.
+async fn keep_keys_fresh(gate: &Gate) {
+    match gate.fetched_keys() {
+        Some(keys) => keys.keep_fresh().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Forgets keys that other collectors have destroyed, writes down who was refused, and deletes what has outlived its time. Never ends.
 async fn housekeeping(app: &App, keep_days: Option<u32>) {
     let mut ticks = tokio::time::interval(KEYS_CHECKED_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -181,6 +228,9 @@ async fn housekeeping(app: &App, keep_days: Option<u32>) {
         ticks.tick().await;
         if let Err(error) = app.keeper.refresh().await {
             tracing::warn!(%error, "it is not known whether keys were destroyed");
+        }
+        if let Err(error) = app.refusals.write(app.store(), http::now_ms()).await {
+            tracing::warn!(%error, "refusals wait for their lines in the journal");
         }
         let Some(days) = keep_days.filter(|_| n_ticks % RETENTION_TICKS == 0) else { continue };
         let now_ms = http::now_ms();
@@ -194,6 +244,16 @@ async fn housekeeping(app: &App, keep_days: Option<u32>) {
     }
 }
 
+/// Never ends.
+async fn export(exporter: Option<&mut Exporter>) {
+    if let Some(exporter) = exporter {
+        exporter.run().await;
+    }
+    std::future::pending().await
+}
+
+/// How long the end waits for traces.
+const FLUSH_MAX: Duration = Duration::from_secs(3);
 const KEYS_CHECKED_EVERY: Duration = Duration::from_secs(1);
 /// Ten minutes.
 const RETENTION_TICKS: u32 = 600;
@@ -215,17 +275,41 @@ where
 }
 
 /// What is read again when it changes.
-fn watched(config: &Config, app: &Arc<App>, tls: Option<&Arc<port::Certificate>>) -> Vec<Watched> {
+fn watched(
+    config: &Config,
+    app: &Arc<App>,
+    outgoing: &Arc<Outgoing>,
+    tls: Option<&Arc<port::Certificate>>,
+) -> Vec<Watched> {
     let mut watched = Vec::new();
+    if !config.ca_files.is_empty() {
+        let outgoing = Arc::clone(outgoing);
+        watched.push(Watched::new(config.ca_files.clone(), move || outgoing.reload()));
+    }
     if let Some(tls) = tls {
         let tls = Arc::clone(tls);
         watched.push(Watched::new(tls.files(), move || tls.reload()));
     }
-    if let Some(issuer) = config.jwt.clone() {
+    if let Some(JwtIssuer { keys: JwtKeys::File(file), .. }) = config.jwt.clone() {
         let app = Arc::clone(app);
-        watched.push(Watched::new(vec![issuer.key_file.clone()], move || app.gate.reload(&issuer)));
+        watched.push(Watched::new(vec![file.clone()], move || app.gate.reload(&file)));
     }
     watched
+}
+
+/// Watches what comes in, and tells those who want to be told.
+fn alarm(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    evidence: &Evidence,
+    outgoing: &Arc<Outgoing>,
+) -> Result<Arc<Alarm>, Error> {
+    let plan = match &config.alerts {
+        Some(plan) => plan.clone(),
+        None => AlertsFile::default().plan(&|_| None).map_err(|_| Error::config("alerts".to_owned()))?,
+    };
+    let keeper = Arc::clone(&evidence.keeper);
+    Ok(Arc::new(Alarm::new(plan, Arc::clone(store), keeper, Arc::clone(outgoing))))
 }
 
 /// Takes the place of an earlier one, whose text nobody may have any more.
@@ -275,6 +359,10 @@ impl StoredEvidence {
         &*self.evidence.store
     }
 
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.evidence.keeper
+    }
+
     pub async fn status(&self) -> Result<Status, Error> {
         let store = &self.evidence.store;
         let failed = |error: StoreError| Error(Kind::Read(error.to_string()));
@@ -291,14 +379,44 @@ impl StoredEvidence {
         })
     }
 
+    /// From now on the log has the name of the configuration, instead of the one that it had. A collector that runs has to be
+    /// stopped first; it would not know its log any more.
+    pub async fn rename_log(&self, old: &str) -> Result<(), Error> {
+        let failed = |error: &dyn std::fmt::Display| Error(Kind::Keys(error.to_string()));
+        let (notary, now_ms) = (&self.evidence.notary, http::now_ms());
+        let seed = self.keeper().root().log_seed();
+        let key = || sentinel_ledger::SignerKey::from_seed(old, seed.bytes()).map_err(|error| failed(&error));
+        // Before anything is written: whether it really had that name.
+        Notary::new(Arc::clone(&self.evidence.store), key()?)
+            .check()
+            .await
+            .map_err(|error| failed(&error))?;
+        let target = format!("{old} is now {}", notary.key().verifier().name());
+        let deed = operator::Deed { what: "log.rename", target, is_good: true, at_ms: now_ms };
+        operator::note(self.store(), deed).await.map_err(|error| failed(&error))?;
+        notary.succeed(key()?, now_ms).await.map_err(|error| failed(&error))
+    }
+
     /// What its checkpoints are verified with.
     pub fn log_key(&self) -> String {
         self.evidence.notary.key().verifier().to_string()
     }
 
-    /// Wraps every key with the first one of the ring; says how many were moved.
+    /// A bundle that was pushed, as it was pushed.
+    pub async fn bundle(&self, id: &str) -> Result<Option<Vec<u8>>, Error> {
+        let found = self.evidence.store.bundle(id.to_owned()).await;
+        let failed = |error: StoreError| Error(Kind::Read(error.to_string()));
+        Ok(found.map_err(failed)?.map(|pushed| pushed.bytes))
+    }
+
+    /// Wraps every key with the first one of the ring, and notes it in the journal; says how many were moved.
     pub async fn rewrap(&self) -> Result<usize, Error> {
-        self.evidence.keeper.rewrap().await.map_err(|error| Error(Kind::Keys(error.to_string())))
+        let failed = |error: &dyn std::fmt::Display| Error(Kind::Keys(error.to_string()));
+        let n_moved = self.keeper().rewrap().await.map_err(|error| failed(&error))?;
+        let (target, at_ms) = (format!("{n_moved} data keys"), http::now_ms());
+        let deed = operator::Deed { what: "db.rewrap", target, is_good: true, at_ms };
+        operator::note(self.store(), deed).await.map_err(|error| failed(&error))?;
+        Ok(n_moved)
     }
 
     /// From now on `checkpoint` is the newest that `n` of these witnesses have cosigned.
@@ -379,24 +497,6 @@ async fn evidence(config: &Config, store: Arc<dyn Store>) -> Result<Evidence, Er
     let quorum = Quorum { witnesses, n: config.witness_quorum };
     let cosigners = Arc::new(Cosigners::new(Arc::clone(&store), places, config.witness_every));
     Ok(Evidence { store, keeper, reader, notary: Arc::new(notary), cosigners, quorum })
-}
-
-/// Every endpoint of a collector: its method, its path as a pattern, and what it asks for: the name of a permission,
-/// `any_role`, `own_proof` or `nothing`.
-pub fn endpoints() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let words = |needs| match needs {
-        Needs::Nothing => "nothing",
-        Needs::OwnProof => "own_proof",
-        Needs::AnyRole => "any_role",
-        Needs::Allowed(permission) => permission.name(),
-    };
-    ENDPOINTS.iter().map(move |endpoint| (endpoint.method, endpoint.path, words(endpoint.needs)))
-}
-
-/// Every role with the permissions that it has.
-pub fn roles() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
-    let names = |permissions: &[Permission]| permissions.iter().map(|permission| permission.name()).collect();
-    access::role::TABLE.iter().map(move |(role, permissions)| (role.name(), names(permissions)))
 }
 
 /// Why the collector could not start, or did not stop well.

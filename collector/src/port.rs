@@ -11,7 +11,7 @@ use axum::serve::IncomingStream;
 use tokio::net::TcpListener;
 
 pub(crate) use certificate::Certificate;
-pub(crate) use tls::TlsPort;
+pub(crate) use tls::{HANDSHAKE_WAIT, TlsPort};
 pub(crate) use watch::{Watched, watch};
 
 /// Who is at the other end of the connection: a proxy, if there is one in between.

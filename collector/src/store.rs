@@ -4,6 +4,7 @@
 //! Invariant: when [`Store::append`] answers, what it answers is on disk, in the log and in what can be asked for; when
 //! it fails, the same may be sent again, whatever part of it was stored, because an event is known by (vm, seq).
 
+mod alerts;
 mod copy;
 mod deployments;
 mod keys;
@@ -14,22 +15,25 @@ mod sqlite;
 #[cfg(test)]
 mod suite;
 mod sums;
+mod version;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::domain::{Counts, Filter, FoundEvent, GapsPage, GapsQuery, Kept, Page, Received, Record};
 
-pub(crate) use copy::{Place, copy};
+pub(crate) use alerts::{AlertChange, Alerts};
+pub(crate) use copy::{Place, copy, copy_as_it_is};
 pub(crate) use deployments::{Change, Deployments, Feedback};
 pub(crate) use keys::{KeyChange, Keys};
 pub(crate) use log::{Log, Publication, only_adds};
-pub(crate) use people::{Admin, People, PeopleChange};
+pub(crate) use people::{Admin, People, PeopleChange, Ways};
 pub(crate) use postgres::PostgresStore;
 pub(crate) use sqlite::SqliteStore;
 pub(crate) use sums::Sums;
+pub(crate) use version::is_current;
 
-pub(crate) trait Store: Deployments + Keys + Log + People + Sums + std::fmt::Debug {
+pub(crate) trait Store: Alerts + Deployments + Keys + Log + People + Sums + std::fmt::Debug {
     /// Keeps all of it durably and says what became of each, in the same order. The log's indexes have no gaps, and
     /// follow the order of records.
     ///

@@ -39,7 +39,7 @@ pub(crate) use refused::Refused;
 pub(crate) use root::Root;
 pub(crate) use seal::Place;
 pub(crate) use secret::Nonce;
-pub(crate) use stream::{Label, Opener, Sealer, StreamRefused};
+pub(crate) use stream::{Label, Opener, Sealer, StreamRefused, kek_of, rewrapped_header};
 pub(crate) use wrap::Wrapped;
 #[cfg(test)]
-pub(crate) use {seal::PAYLOAD_BYTES_MAX, stream::rewrapped_header, wrap::WRAPPED_BYTES};
+pub(crate) use {seal::PAYLOAD_BYTES_MAX, wrap::WRAPPED_BYTES};

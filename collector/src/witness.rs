@@ -19,6 +19,8 @@ use std::sync::Arc;
 use sentinel_ledger::VerifierKey;
 use tokio::net::TcpListener;
 
+use crate::config::TlsFiles;
+use crate::port::{Certificate, Watched, watch};
 use crate::{Error, Kind};
 use book::Book;
 use shelf::Shelf;
@@ -38,12 +40,15 @@ pub struct WitnessConfig {
     pub per_minute: NonZeroU32,
     /// Connections at a time; further ones wait.
     pub connections_max: usize,
+    /// Without it the witness speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
 }
 
 impl WitnessConfig {
     pub fn new(listen: SocketAddr, folder: impl Into<PathBuf>) -> Self {
         let per_minute = NonZeroU32::MIN.saturating_add(119);
-        Self { listen, folder: folder.into(), name: None, logs: Vec::new(), per_minute, connections_max: 64 }
+        let (folder, logs) = (folder.into(), Vec::new());
+        Self { listen, folder, name: None, logs, per_minute, connections_max: 64, tls: None }
     }
 }
 
@@ -54,6 +59,7 @@ pub struct WitnessServer {
     local_addr: SocketAddr,
     book: Arc<Book>,
     connections_max: usize,
+    tls: Option<Arc<Certificate>>,
 }
 
 impl WitnessServer {
@@ -68,6 +74,7 @@ impl WitnessServer {
         if logs.is_empty() {
             return Err(Error::config("the key of at least one log is needed".to_owned()));
         }
+        let tls = config.tls.map(Certificate::read).transpose().map_err(Error::config)?.map(Arc::new);
         let shelf = Shelf::open(&config.folder).map_err(failed)?;
         let key = shelf.key(config.name.as_deref()).map_err(failed)?;
         let book = Arc::new(Book::open(shelf, key, logs, config.per_minute).map_err(failed)?);
@@ -75,7 +82,7 @@ impl WitnessServer {
         let bound = TcpListener::bind(listen).await;
         let listener = bound.map_err(|source| Error(Kind::Bind { listen, source }))?;
         let local_addr = listener.local_addr().map_err(|error| Error(Kind::Serve(error)))?;
-        Ok(Self { listener, local_addr, book, connections_max: config.connections_max })
+        Ok(Self { listener, local_addr, book, connections_max: config.connections_max, tls })
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -88,9 +95,17 @@ impl WitnessServer {
 
     /// Serves until `shutdown` is ready and what was in flight is answered.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let Self { listener, local_addr, book, connections_max } = self;
+        let Self { listener, local_addr, book, connections_max, tls } = self;
         tracing::info!(address = %local_addr, key = %book.key(), "witness is listening");
-        listen::serve(listener, routes::router(book), connections_max, shutdown).await;
+        let watched = tls.iter().map(|tls| {
+            let tls = Arc::clone(tls);
+            Watched::new(tls.files(), move || tls.reload())
+        });
+        let watched = watch(watched.collect());
+        tokio::select! {
+            () = listen::serve(listener, tls, routes::router(book), connections_max, shutdown) => {}
+            () = watched => {}
+        }
         tracing::info!("witness has stopped");
     }
 }

@@ -273,7 +273,7 @@ impl<'a> Used<'a> {
 
 impl Mask {
     /// One mask for each segment that the hit reaches into: what stands between them is structure.
-    fn all_of(
+    pub(crate) fn all_of(
         hit: &Hit,
         number: u32,
         rule: &RuleInfo,

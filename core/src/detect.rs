@@ -31,6 +31,7 @@ use sentinel_model::{Channel, Family};
 
 use crate::{
     action::Direction,
+    lap::{Laps, Layer},
     receipt::{Gap, GapReason},
     seen::Seen,
     span::Span,
@@ -174,6 +175,7 @@ pub(crate) struct Hits {
     channel: Channel,
     segment: u32,
     seen: Seen,
+    pub(crate) laps: Laps,
 }
 
 impl Hits {
@@ -186,6 +188,7 @@ impl Hits {
             channel,
             segment,
             seen: Seen::Folded,
+            laps: Laps::default(),
         }
     }
 
@@ -272,6 +275,11 @@ impl Known {
 pub(crate) trait Detector: core::fmt::Debug + Send + Sync {
     fn detect(&self, view: &mut View, hits: &mut Hits);
 
+    /// What its time is counted as.
+    fn layer(&self) -> Layer {
+        Layer::Patterns
+    }
+
     /// Where, at the end of the text, something begins that more text could turn into a hit. A stream holds it back.
     fn open(&self, _: &View) -> Option<usize> {
         None
@@ -296,10 +304,12 @@ pub(crate) fn detect(
     extraction: &mut Extraction,
     windows: u32,
     known: Option<&KnownTexts>,
+    laps: &Laps,
 ) -> Found {
     let mut view = View::default();
     let mut hits = Hits::new(Budget::for_bytes(body.len()), Channel::User, 0);
     hits.open = OpenWindows::at_most(windows);
+    hits.laps = laps.clone();
     let whole = core::str::from_utf8(body).ok();
     for (idx, first) in extraction.segments.iter().enumerate().filter(|(_, segment)| !segment.continues) {
         (hits.channel, hits.segment) = (first.channel, idx as u32);
@@ -308,6 +318,7 @@ pub(crate) fn detect(
             continue;
         }
         let before = hits.mark();
+        laps.enter(Layer::Text);
         view.clear();
         for (part, segment) in extraction.run(idx).enumerate() {
             // Segments of a body that is not UTF-8 as a whole are its readable stretches.
@@ -341,12 +352,15 @@ pub(crate) fn look(detectors: &[&dyn Detector], words: &dyn Vocabulary, view: &m
     let first = hits.list.len();
     hits.seen = view.seen();
     for detector in detectors {
+        hits.laps.enter(detector.layer());
         detector.detect(view, hits);
     }
+    hits.laps.enter(Layer::Text);
     for mut uncovered in uncover(view, words, &mut hits.budget) {
         let known = hits.list.len();
         hits.seen = uncovered.seen();
         for detector in detectors {
+            hits.laps.enter(detector.layer());
             detector.detect(&mut uncovered, hits);
         }
         hits.drop_known(first, known);
@@ -359,7 +373,7 @@ pub fn scan_text(patterns: &Arc<PatternSet>, channel: Option<Channel>, text: &st
     let segment = Segment::plain(channel, Span::whole(text.len()));
     let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
     let detector = PatternDetector { set: patterns.clone(), level: u8::MAX };
-    detect(&[&detector], patterns.as_ref(), text.as_bytes(), &mut extraction, 0, None)
+    detect(&[&detector], patterns.as_ref(), text.as_bytes(), &mut extraction, 0, None, &Laps::default())
         .hits
         .iter()
         .map(|hit| patterns.rule_id(hit.rule).into())

@@ -35,6 +35,7 @@ use crate::{
     guard::session::Lift,
     hash,
     inspect::{Aids, Inspection},
+    lap::Laps,
     opinion::Opinion,
     policy::{DEFAULT_PROFILE, Policy, PolicyError, Profile},
     receipt::{GapReason, Receipt},
@@ -82,6 +83,7 @@ pub(crate) struct Kept {
     pub(crate) exemptions: Vec<u16>,
     /// The host is short of memory: what stage 2 would read is left open.
     pub(crate) sheds: bool,
+    pub(crate) laps: Laps,
 }
 
 /// The outcome of [`Engine::scan`]: what the `sentinel scan` command prints.
@@ -213,7 +215,8 @@ impl Engine {
         let segment = Segment::plain(channel, whole);
         let extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
         let windows = profile.model.windows;
-        let mut reading = self.read_extracted(profile, text.as_bytes(), extraction, None, windows, None);
+        let mut reading =
+            self.read_extracted(profile, text.as_bytes(), extraction, None, windows, None, &Laps::default());
         self.go_on_to_the_end(&mut reading);
         let (second_looks, suspicion) = (reading.second_looks(), reading.suspicion());
         let (decision, receipt) = self.conclude_text(profile, whole, reading);
@@ -244,8 +247,15 @@ impl Engine {
     pub fn sightings(&self, channel: Channel, text: &str) -> Vec<Sighting<'_>> {
         let segment = Segment::plain(channel, Span::whole(text.len()));
         let mut extraction = Extraction { segments: Vec::from([segment]), ..Extraction::default() };
-        let Found { hits, .. } =
-            detect(&self.detectors(), self.vocabulary(), text.as_bytes(), &mut extraction, 0, None);
+        let Found { hits, .. } = detect(
+            &self.detectors(),
+            self.vocabulary(),
+            text.as_bytes(),
+            &mut extraction,
+            0,
+            None,
+            &Laps::default(),
+        );
         let sighting = |hit: &Hit| {
             let RuleInfo { id, family, level, .. } = self.catalog.rule(hit.rule)?;
             let score = self.catalog.score(hit);

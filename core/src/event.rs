@@ -1,4 +1,5 @@
-//! The event `sentinel.event/1`: one per exchange, with the receipt, and never the text that was seen.
+//! The event `sentinel.event/1`: one per exchange, with the receipt, and never the text that was seen, unless policy asks
+//! for its content; that is masked then.
 
 use alloc::{string::String, vec::Vec};
 
@@ -7,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     action::{Action, Direction, Verdict},
     admit::LimitReached,
+    content::Content,
     finding::Finding,
+    gen_ai::GenAi,
+    lap::Lap,
     receipt::{GapReason, Receipt},
     session::SessionSeen,
 };
@@ -16,6 +20,9 @@ pub const SCHEMA: &str = "sentinel.event/1";
 
 /// An event lists at most this many findings, the first ones; `findings_total` counts all.
 pub const FINDINGS_LISTED_MAX: usize = 64;
+
+/// No event is longer than this, as JSON: what a host has to have room for.
+pub const EVENT_BYTES_MAX: usize = 2 * crate::policy::CONTENT_BYTES_MAX as usize + 64 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -26,7 +33,11 @@ pub struct Event {
     pub seq: u64,
     pub time_ms: u64,
     pub request_id: Option<String>,
+    /// Of the proxy's trace, 32 hexadecimal digits.
     pub trace_id: Option<String>,
+    /// Where there is a trace, or policy asks for the times of layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
     /// The user, where policy wants events to name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -71,9 +82,15 @@ pub struct Event {
     /// Where policy asks for sessions: the one of this exchange, as its request left it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionSeen>,
+    /// Where policy asks for it: what was judged, masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
     /// Status that the client got, where it is known.
     pub status: Option<u16>,
     pub latency_us: Latency,
+    /// Where policy asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gen_ai: Option<GenAi>,
     /// What does not work as configured, such as a refused configuration.
     pub degraded: Option<String>,
 }
@@ -90,6 +107,24 @@ pub struct Receipts {
 pub struct Latency {
     pub request: u64,
     pub response: u64,
+}
+
+/// The place of the exchange in the proxy's trace, and its times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The span that the request came in, 16 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Whether whoever began the trace keeps it.
+    #[serde(default)]
+    pub sampled: bool,
+    /// When the headers of the request came, nanoseconds since the Unix epoch.
+    pub began_ns: u64,
+    /// From then to the end of the exchange.
+    pub took_ns: u64,
+    /// Where policy asks for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Lap>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -31,15 +31,18 @@ use crate::{
     action::{Action, Direction, Verdict},
     admit::{Gate, Guards, Peer},
     config::WithoutHeaderHold,
+    content::{self, Content, Draft, Judged, LeftOut, Witnessed},
     decide::{Decision, decide},
     detect::{Catalog, KnownTexts, drift::ToolMemory, leak::Memory},
     engine::{Engine, Kept},
-    event::{self, Event, EventId, Latency, Receipts},
+    event::{self, Event, EventId, Latency, Receipts, Trace},
     finding::Finding,
-    guard::{Known, SharedMemory, rates::Refused},
+    gen_ai::{self, GenAi},
+    guard::{Known, SharedMemory, Usage, rates::Refused},
     http::{self, Encoding, Headers},
     inspect::{Aids, Inspection, Ledger, Reading},
     intake::Intake,
+    lap::{Clock, Laps, Layer},
     opinion::Opinion,
     policy::{AcceptEncoding, Caller, GapAction, Mode, Profile, Tenant, TenantVerdict},
     receipt::{Gap, GapReason, Receipt},
@@ -48,6 +51,7 @@ use crate::{
     step::{Body, HeaderEdit, Reply, Step, Steps, Time},
     strain::{NO_ROOM_FOR_EVENTS, Strain},
     stream::{Fed, Stream},
+    trace::TraceParent,
     traffic::{self, Calls, Dialect, Extraction, Format, Framing},
 };
 
@@ -75,6 +79,8 @@ pub struct Exchange {
     replied: bool,
     outcome: Outcome,
     kept: Kept,
+    /// What the event is to carry of the content, where policy wants that.
+    content: Option<Box<Draft>>,
     restored: u32,
     degraded: Option<String>,
     client_address: Option<String>,
@@ -86,6 +92,9 @@ pub struct Exchange {
     endured: Strain,
     /// It was refused because its event would have found no room.
     leaves_no_event: bool,
+    laps: Laps,
+    /// What answers report, where policy asks for it.
+    usage: Option<Usage>,
 }
 
 /// What a host can do for an exchange beyond what every host can.
@@ -104,7 +113,9 @@ const STEPS_OF_TURN: usize = 6;
 #[derive(Debug, Default)]
 struct Meta {
     request_id: Option<String>,
-    trace_id: Option<String>,
+    trace: Option<TraceParent>,
+    /// That the request names, where policy asks for it.
+    model: Option<String>,
     route: Option<String>,
     profile: Option<String>,
     /// That the request names, be it known or not.
@@ -175,6 +186,7 @@ impl Exchange {
         without_header_hold: WithoutHeaderHold,
         now: Time,
     ) -> Self {
+        let usage = engine.policy().trace.gen_ai.then(Usage::default);
         Self {
             engine,
             header_hold,
@@ -185,6 +197,7 @@ impl Exchange {
             replied: false,
             outcome: Outcome::default(),
             kept: Kept { memory: Memory::new(now.0), ..Kept::default() },
+            content: None,
             restored: 0,
             degraded: None,
             client_address: None,
@@ -194,6 +207,8 @@ impl Exchange {
             strain: Strain::default(),
             endured: Strain::default(),
             leaves_no_event: false,
+            laps: Laps::default(),
+            usage,
         }
     }
 
@@ -229,6 +244,17 @@ impl Exchange {
     #[must_use]
     pub const fn with_second_opinions(mut self) -> Self {
         self.host.asks = true;
+        self
+    }
+
+    /// On a host that knows the time between two calls, too. It is asked only if the policy wants to know how long layers
+    /// take.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        if self.engine.policy().trace.layers {
+            self.laps = Laps::by(clock);
+            self.kept.laps = self.laps.clone();
+        }
         self
     }
 
@@ -359,6 +385,14 @@ impl Exchange {
         }
     }
 
+    /// What the header `traceparent` is by now: a proxy that traces writes its own span there on the way. What does not keep
+    /// to the form changes nothing.
+    pub fn traced_by(&mut self, traceparent: &[u8]) {
+        if let Some(parent) = TraceParent::read(traceparent) {
+            self.meta.trace = Some(parent);
+        }
+    }
+
     /// What has been decided so far, for access logs and other filters.
     pub fn standing(&self) -> Standing<'_> {
         let Decision { verdict, action, score, findings, .. } = &self.outcome.decision;
@@ -405,17 +439,28 @@ impl Exchange {
     }
 
     /// The one event of this exchange. Consumes it: there is no other way to end, and none without the receipts.
-    pub fn finish(self, id: EventId<'_>, now: Time, degraded: Option<&str>) -> Event {
+    pub fn finish(mut self, id: EventId<'_>, now: Time, degraded: Option<&str>) -> Event {
         let watches = self.profile().mode == Mode::Monitor;
-        let Self { engine, meta, request, mut response, mut outcome, mut restored, mut gate, .. } = self;
+        let content = self.take_content();
+        let kept_content = self.profile().kept_content().cloned();
+        let Self {
+            engine,
+            meta,
+            request,
+            mut response,
+            mut outcome,
+            mut restored,
+            mut gate,
+            laps,
+            mut usage,
+            ..
+        } = self;
         let subject = gate.as_mut().and_then(Gate::take_subject);
         let session = gate.as_ref().and_then(Gate::visit).and_then(Visit::seen);
         // Cut off in the middle: what was seen so far counts.
         if let Some(stream) = response.stream.take() {
             let unjudged = stream.unjudged();
-            if let Some(gate) = gate.as_mut() {
-                stream.tell_usage(gate);
-            }
+            note_usage(&stream, gate.as_mut(), &mut usage);
             let (decision, receipt, n) = stream.into_outcome();
             restored += n;
             response.receipt = receipt;
@@ -425,6 +470,19 @@ impl Exchange {
             }
             outcome.add(Direction::Response, decision);
         }
+        let gen_ai = usage
+            .and_then(|usage| GenAi::new(meta.dialect, &meta.path.to_ascii_lowercase(), meta.model, usage));
+        let layers = laps.taken(request.began);
+        let (trace_id, parent) = meta.trace.map(|it| (it.trace, (it.span, it.sampled))).unzip();
+        let (parent, sampled) = parent.unzip();
+        let is_traced = parent.is_some() || !layers.is_empty();
+        let trace = is_traced.then(|| Trace {
+            parent,
+            sampled: sampled.unwrap_or_default(),
+            began_ns: request.began.0,
+            took_ns: now.0.saturating_sub(request.began.0),
+            layers,
+        });
         let Outcome { decision, direction } = outcome;
         let has_gone = !self.replied || response.state != State::Idle;
         let (mut findings, findings_total) = (decision.findings, decision.findings_total);
@@ -436,7 +494,8 @@ impl Exchange {
             seq: id.seq,
             time_ms: now.millis(),
             request_id: meta.request_id,
-            trace_id: meta.trace_id,
+            trace_id,
+            trace,
             subject,
             route: meta.route,
             profile: meta.profile,
@@ -465,7 +524,11 @@ impl Exchange {
             packs: engine.packs().to_vec(),
             limits: gate.map(|gate| gate.settle(has_gone, now)).unwrap_or_default(),
             session,
+            content: content.filter(|_| {
+                kept_content.is_some_and(|wanted| wanted.is_about(decision.action, decision.would))
+            }),
             status: meta.status,
+            gen_ai,
             degraded: self.degraded.or_else(|| self.endured.words().or(degraded).map(String::from)),
         }
     }
@@ -503,6 +566,8 @@ impl Exchange {
             None => own,
         };
         self.meta.profile = Some(name.to_string());
+        let keeps = self.profile().kept_content().is_some();
+        self.content = keeps.then(|| Box::new(Draft::new(self.kept.exemptions.clone())));
         is_served
     }
 
@@ -605,6 +670,16 @@ impl Exchange {
         if self.replied {
             return;
         }
+        let laps = self.laps.clone();
+        // Whoever waits for an opinion waits on.
+        if self.side_mut(direction).state != State::Thinking {
+            laps.begin(direction, Layer::Traffic);
+        }
+        self.take_body(direction, chunk, end, now, steps);
+        laps.pause();
+    }
+
+    fn take_body(&mut self, direction: Direction, chunk: &[u8], end: bool, now: Time, steps: &mut Steps) {
         let limit = self.profile().limits.body_bytes as usize;
         let refuses_bodies = self.strain.refuses_bodies();
         let side = self.side_mut(direction);
@@ -665,10 +740,13 @@ impl Exchange {
             return self.gap(direction, GapReason::Encoding, false, steps);
         }
         let kept = core::mem::take(&mut self.kept);
+        if let Some(content) = self.content.as_mut() {
+            content.leave_out(direction, LeftOut::Stream);
+        }
         let side = self.side_mut(direction);
         (side.state, side.intake) = (State::Streaming, intake);
         side.stream = Some(Box::new(Stream::new(framing, direction, kept)));
-        let counts_tokens = self.gate.as_ref().is_some_and(Gate::counts_tokens);
+        let counts_tokens = self.usage.is_some() || self.gate.as_ref().is_some_and(Gate::counts_tokens);
         if let Some(stream) = self.side_mut(direction).stream.as_mut().filter(|_| counts_tokens) {
             stream.reads_usage();
         }
@@ -721,9 +799,7 @@ impl Exchange {
     }
 
     fn close(&mut self, direction: Direction, stream: Stream, state: State) {
-        if let Some(gate) = self.gate.as_mut() {
-            stream.tell_usage(gate);
-        }
+        note_usage(&stream, self.gate.as_mut(), &mut self.usage);
         let (decision, receipt, restored) = stream.into_outcome();
         self.restored += restored;
         let side = self.side_mut(direction);
@@ -736,6 +812,9 @@ impl Exchange {
     fn judge(&mut self, direction: Direction, body: &[u8], steps: &mut Steps) {
         let format = self.side_mut(direction).format;
         let extraction = traffic::extract(format, direction, body);
+        if direction == Direction::Request && self.usage.is_some() {
+            self.meta.model = gen_ai::model_of(body, &self.meta.path);
+        }
         if direction == Direction::Request && self.is_quarantined(body, &extraction, steps) {
             return;
         }
@@ -752,6 +831,7 @@ impl Exchange {
 
     /// Looks up the session of the request, and refuses the request if that is in quarantine and policy says so.
     fn is_quarantined(&mut self, body: &[u8], extraction: &Extraction, steps: &mut Steps) -> bool {
+        self.laps.enter(Layer::Risk);
         let (mode, now) = (self.profile().mode, self.request.ended);
         let mut visiting = self.gate.as_mut().and_then(Gate::visiting);
         let is_refused =
@@ -770,6 +850,7 @@ impl Exchange {
         let next = if reading.has_more() && self.host.takes_turns {
             Some(Step::Later)
         } else {
+            self.laps.enter(Layer::Model);
             self.engine.go_on_to_the_end(&mut reading);
             let question = reading.question(self.profile());
             if question.is_some() && !self.host.asks {
@@ -780,6 +861,9 @@ impl Exchange {
         };
         match next {
             Some(next) => {
+                if matches!(next, Step::Ask(_)) {
+                    self.laps.enter(Layer::SecondOpinion);
+                }
                 let side = self.side_mut(direction);
                 (side.state, side.held) = (State::Thinking, body.into_owned());
                 side.reading = Some(Box::new(reading));
@@ -795,8 +879,10 @@ impl Exchange {
             return;
         }
         let Some((body, mut reading)) = self.resume(direction, now) else { return };
+        self.laps.begin(direction, Layer::Model);
         self.engine.go_on(&mut reading, STEPS_OF_TURN);
         self.think(direction, Cow::Owned(body), reading, steps);
+        self.laps.pause();
     }
 
     /// What came of [`Step::Ask`]: an opinion on each of its texts, or nothing.
@@ -808,9 +894,11 @@ impl Exchange {
         steps: &mut Steps,
     ) {
         let Some((body, mut reading)) = self.resume(direction, now) else { return };
+        self.laps.begin(direction, Layer::Model);
         self.engine.go_on_to_the_end(&mut reading);
         reading.answer(opinions);
         self.conclude(direction, &body, reading, steps);
+        self.laps.pause();
     }
 
     fn resume(&mut self, direction: Direction, now: Time) -> Option<(Vec<u8>, Reading)> {
@@ -827,20 +915,21 @@ impl Exchange {
         let now = self.request.ended;
         let visiting = gate.as_mut().filter(|_| direction == Direction::Request).and_then(Gate::visiting);
         let ledger = visiting.map(|visiting| Ledger { visiting, now });
-        let Inspection { decision, receipt, edits: changes, restored, calls } =
+        let Inspection { decision, receipt, edits: changes, restored, calls, witnessed } =
             self.engine.conclude(self.profile(), direction, body, reading, &mut kept, ledger);
         if gate.as_ref().and_then(Gate::visit).is_some_and(Visit::is_lost) {
             self.degraded =
                 Some("the risk of sessions is not kept: the host keeps no shared data".to_string());
         }
         (self.kept, self.gate) = (kept, gate);
+        if let Some(witnessed) = witnessed {
+            self.keep_content(direction, body, &decision, witnessed);
+        }
         self.restored += restored;
         if direction == Direction::Request {
             self.meta.calls = calls;
-        } else if let Some(gate) = self.gate.as_mut().filter(|gate| gate.counts_tokens())
-            && let Ok(text) = core::str::from_utf8(body)
-        {
-            gate.read_usage(text);
+        } else {
+            self.read_usage(body);
         }
         if decision.action == Action::Block {
             let reply = reply::blocked(&decision, direction, self.meta.client());
@@ -868,6 +957,34 @@ impl Exchange {
         self.side_mut(direction).headers = HeaderState::Gone;
         steps.push(Step::Release(changed.map_or(Body::AsReceived, Body::Replaced)));
         self.note(direction, decision);
+    }
+
+    fn keep_content(&mut self, direction: Direction, bytes: &[u8], decision: &Decision, seen: Witnessed) {
+        let format = self.side_mut(direction).format;
+        let bytes_max = self.profile().kept_content().map_or(0, |wanted| wanted.max_bytes);
+        let body = content::Body { direction, format, bytes, judged: Judged::of(decision), bytes_max };
+        if let Some(content) = self.content.as_mut() {
+            content.keep(&self.engine, &body, seen);
+        }
+    }
+
+    fn take_content(&mut self) -> Option<Content> {
+        let draft = self.content.take()?;
+        let has_response = self.response.state != State::Idle;
+        let request = self.request.without_text(self.replied && !has_response);
+        let response = has_response.then(|| self.response.without_text(self.replied));
+        Some(draft.finish(request, response))
+    }
+
+    /// How many tokens a whole answer took, for those who count them.
+    fn read_usage(&mut self, body: &[u8]) {
+        let Ok(text) = core::str::from_utf8(body) else { return };
+        if let Some(gate) = self.gate.as_mut().filter(|gate| gate.counts_tokens()) {
+            gate.read_usage(text);
+        }
+        if let Some(usage) = &mut self.usage {
+            usage.read(text);
+        }
     }
 
     /// A body, or the rest of one, that cannot be read. Policy decides whether it goes on.
@@ -981,6 +1098,15 @@ impl Side {
         self.ended = now;
     }
 
+    /// Why an event has no text of it, where it was not judged as a whole.
+    fn without_text(&self, is_refused: bool) -> LeftOut {
+        match (self.receipt.gaps.is_empty(), is_refused, self.receipt.bytes) {
+            (true, true, _) => LeftOut::NotJudged,
+            (true, false, 0) => LeftOut::NoBody,
+            _ => LeftOut::NotRead,
+        }
+    }
+
     fn latency(&self) -> u64 {
         self.ended.micros_since(self.began)
     }
@@ -1018,8 +1144,18 @@ impl Meta {
             name_of(headers.value(":authority").or_else(|| headers.value("host")).unwrap_or_default());
         self.request_id = headers.value("x-request-id").map(name_of);
         self.dialect = Dialect::of_request(&self.path.to_ascii_lowercase(), headers);
-        self.trace_id =
-            headers.text("traceparent").and_then(|value| value.split('-').nth(1)).map(String::from);
+        self.trace = TraceParent::of(headers);
+    }
+}
+
+/// What a stream that is over says of its tokens.
+fn note_usage(stream: &Stream, gate: Option<&mut Gate>, usage: &mut Option<Usage>) {
+    let Some(read) = stream.usage() else { return };
+    if let Some(gate) = gate {
+        gate.usage_of_stream(&read);
+    }
+    if let Some(usage) = usage {
+        *usage = read;
     }
 }
 

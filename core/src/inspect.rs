@@ -8,6 +8,7 @@ use alloc::{vec, vec::Vec};
 use crate::{
     act::{Edit, mask, restore},
     action::{Action, Direction},
+    content::Witnessed,
     decide::{Decision, decide},
     detect::{
         Catalog, Detector, Found, Hit, Known, KnownTexts, detect,
@@ -15,6 +16,7 @@ use crate::{
         second::{OpenWindows, ReadWindow, SecondLook},
     },
     engine::{Engine, Kept},
+    lap::{Laps, Layer},
     length,
     opinion::{Opinion, Question, QuestionText},
     policy::Profile,
@@ -38,6 +40,8 @@ pub(crate) struct Reading {
     opinions: Vec<Opinion>,
     /// Somebody was asked, and said nothing.
     has_no_answer: bool,
+    /// Something was found only together with what the user said before.
+    is_across: bool,
 }
 
 /// What an exchange brings along to the reading of a body.
@@ -65,6 +69,8 @@ pub(crate) struct Inspection {
     /// How many placeholders got their text back.
     pub(crate) restored: u32,
     pub(crate) calls: Calls,
+    /// What its event shall carry of it, if policy wants that.
+    pub(crate) witnessed: Option<Witnessed>,
 }
 
 impl Inspection {
@@ -78,6 +84,7 @@ impl Inspection {
             edits: Vec::new(),
             restored: 0,
             calls: Calls::default(),
+            witnessed: None,
         }
     }
 }
@@ -166,7 +173,7 @@ impl Engine {
         direction: Direction,
         body: &[u8],
         extraction: Extraction,
-        Kept { placeholders, memory, sheds, .. }: &Kept,
+        Kept { placeholders, memory, sheds, laps, .. }: &Kept,
         Aids { tail, known }: Aids<'_>,
     ) -> Reading {
         let watch = self.watch(direction, memory, placeholders);
@@ -174,11 +181,14 @@ impl Engine {
         // What is not read as a whole, or in two ways, is not taken for known.
         let is_plain = tail.is_none() && extraction.gaps.is_empty() && extraction.by_label.is_none();
         let known = known.filter(|_| is_plain);
-        let mut reading = self.read_extracted(profile, body, extraction, Some(&watch), windows, known);
+        let mut reading = self.read_extracted(profile, body, extraction, Some(&watch), windows, known, laps);
         if let Some(tail) = tail {
+            laps.enter(Layer::Risk);
             let known = Known::new(&reading.hits);
             let across = self.across(tail, body, &reading.extraction);
+            let n_alone = reading.hits.len();
             reading.hits.extend(across.into_iter().filter(|hit| !known.has(hit)));
+            reading.is_across = reading.hits.len() > n_alone;
         }
         reading
     }
@@ -191,15 +201,16 @@ impl Engine {
         watch: Option<&Watch<'_>>,
         windows: u32,
         known: Option<&KnownTexts>,
+        laps: &Laps,
     ) -> Reading {
         let mut detectors: Vec<&dyn Detector> = self.detectors().into();
         detectors.extend(watch.map(|watch| watch as &dyn Detector));
         detectors.extend(self.model_for(profile));
         let Found { hits, mut open, suspicion } =
-            detect(&detectors, self.vocabulary(), body, &mut extraction, windows, known);
+            detect(&detectors, self.vocabulary(), body, &mut extraction, windows, known, laps);
         if let Some(mut by_label) = extraction.by_label.take() {
             let Found { hits: others, open: other_reading, .. } =
-                detect(&detectors, self.vocabulary(), body, &mut by_label, windows, None);
+                detect(&detectors, self.vocabulary(), body, &mut by_label, windows, None, laps);
             let known = Known::new(&hits);
             // Two readers disagree on what the body says, and one of them sees more.
             if !others.iter().all(|other| known.has(other)) {
@@ -215,6 +226,7 @@ impl Engine {
             asked: Vec::new(),
             opinions: Vec::new(),
             has_no_answer: false,
+            is_across: false,
         }
     }
 
@@ -245,25 +257,29 @@ impl Engine {
         profile: &Profile,
         direction: Direction,
         body: &[u8],
-        mut reading: Reading,
-        Kept { placeholders, memory, offers, exemptions, .. }: &mut Kept,
+        reading: Reading,
+        Kept { placeholders, memory, offers, exemptions, sheds, laps, .. }: &mut Kept,
         ledger: Option<Ledger<'_>>,
     ) -> Inspection {
-        reading.conclude_windows(self, body.len());
-        let gaps = reading.gaps();
-        let Reading { mut extraction, mut hits, .. } = reading;
-        extraction.gaps.extend(gaps);
-        extraction.gaps.extend(length::gap(&profile.limits, direction, body, &extraction));
+        laps.enter(Layer::Policy);
+        let wanted = profile.kept_content().map(|_| (reading.opinions.clone(), reading.is_across));
+        let (extraction, mut hits) = reading.settled(self, profile, direction, body);
         let text = || core::str::from_utf8(body).ok().map(|text| (0, text)).into_iter();
         hits.extend(self.drifts(profile, direction, &extraction, text, offers));
         let mut terms = self.terms(profile, exemptions);
         terms.lift = ledger.as_ref().map(|ledger| ledger.visiting.lift()).unwrap_or_default();
         let mut decision = decide(terms, direction, self.catalog(), &hits, &extraction);
         if let Some(Ledger { mut visiting, now }) = ledger {
+            laps.enter(Layer::Risk);
             let said = Said { body, extraction: &extraction, hits: &hits };
             visiting.note(&mut decision, terms, self.catalog(), self.of_sessions(), said, now);
         }
+        laps.enter(Layer::Act);
         offers.settle(decision.action != Action::Block);
+        let witnessed = wanted.map(|(opinions, is_across)| {
+            let lift = terms.lift;
+            Witnessed::new(self, &extraction, &hits, lift, opinions, is_across, *sheds)
+        });
         if direction == Direction::Request {
             self.remember(profile, body, &extraction, &hits, memory);
         }
@@ -283,7 +299,7 @@ impl Engine {
         }
         let Extraction { gaps, calls, .. } = extraction;
         let receipt = Receipt::account(body.len(), &scanned, gaps);
-        Inspection { decision, receipt, edits, restored, calls }
+        Inspection { decision, receipt, edits, restored, calls, witnessed }
     }
 
     /// What a text comes to by itself.
@@ -304,6 +320,22 @@ impl Engine {
 }
 
 impl Reading {
+    /// All that was found and all that was not read, once nothing is left to find out.
+    pub(crate) fn settled(
+        mut self,
+        engine: &Engine,
+        profile: &Profile,
+        direction: Direction,
+        body: &[u8],
+    ) -> (Extraction, Vec<Hit>) {
+        self.conclude_windows(engine, body.len());
+        let gaps = self.gaps();
+        let Self { mut extraction, hits, .. } = self;
+        extraction.gaps.extend(gaps);
+        extraction.gaps.extend(length::gap(&profile.limits, direction, body, &extraction));
+        (extraction, hits)
+    }
+
     /// What was left open. The first stage and all rules have read it.
     fn gaps(&self) -> Vec<Gap> {
         let gap = |reason, at| Gap::new(reason, Span { start: at, end: at });

@@ -8,6 +8,7 @@ mod client;
 mod detector;
 mod emit;
 mod error;
+mod events;
 mod exempt;
 mod gaps;
 mod inline;
@@ -20,11 +21,13 @@ mod profile;
 mod route;
 mod settings;
 mod tenant;
+mod trace;
 
 pub use client::{Caller, Client, HeaderKey};
 pub use detector::{DetectorName, DetectorPolicy, Detectors};
 pub use emit::{Emit, EmitHeader};
 pub use error::PolicyError;
+pub use events::{EventPolicy, KeepContent};
 pub use exempt::Exemption;
 pub use gaps::{GapAction, GapPolicy};
 pub use inline::InlineRule;
@@ -39,7 +42,9 @@ pub use settings::{
     OnLimit, PROMPT_CHARS_DEFAULT, RESPONSE_CHARS_DEFAULT, ResponsePolicy, Restore, ToolPolicy,
 };
 pub use tenant::{Tenant, TenantVerdict, Tenants, UnknownTenant};
+pub use trace::TracePolicy;
 
+pub(crate) use events::MAX_BYTES_MAX as CONTENT_BYTES_MAX;
 pub(crate) use exempt::InForce;
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
@@ -84,6 +89,8 @@ pub struct Policy {
     /// What makes requests one session, and what its risk leads to.
     pub session: SessionPolicy,
     pub known_texts: KnownTextsPolicy,
+    /// What events say for traces.
+    pub trace: TracePolicy,
 }
 
 impl Default for Policy {
@@ -107,6 +114,7 @@ impl Default for Policy {
             rates: RatePolicy::default(),
             session: SessionPolicy::default(),
             known_texts: KnownTextsPolicy::default(),
+            trace: TracePolicy::default(),
         }
     }
 }

@@ -227,7 +227,14 @@ impl Visiting<'_> {
 
 impl Decision {
     /// What was found out beyond the body. It moves no score of the body's own.
-    fn add(&mut self, profile: &Profile, rule: &RuleInfo, span: Span, score: f32, exempt: Option<&str>) {
+    pub(crate) fn add(
+        &mut self,
+        profile: &Profile,
+        rule: &RuleInfo,
+        span: Span,
+        score: f32,
+        exempt: Option<&str>,
+    ) {
         let channel = Channel::User;
         if !profile.uses(channel, &rule.id, rule.family, rule.level) {
             return;

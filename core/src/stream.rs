@@ -15,11 +15,11 @@ use sentinel_model::Channel;
 use crate::{
     act::{Edit, mask, restore, splice},
     action::{Action, Direction},
-    admit::Gate,
     decide::{Decision, decide},
     detect::{self, Budget, Hit, Hits, leak::Watch},
     engine::{Engine, Kept},
     guard::Usage,
+    lap::{Laps, Layer},
     length,
     policy::{Profile, Restore},
     receipt::{Gap, GapReason, Receipt},
@@ -127,10 +127,8 @@ impl Stream {
         self.usage = Some(Usage::default());
     }
 
-    pub(crate) fn tell_usage(&self, gate: &mut Gate) {
-        if let Some(usage) = &self.usage {
-            gate.usage_of_stream(usage);
-        }
+    pub(crate) const fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 
     pub(crate) fn feed(&mut self, engine: &Engine, profile: &Profile, chunk: &[u8], end: bool) -> Fed {
@@ -202,6 +200,7 @@ impl Stream {
     }
 
     fn judge_event(&mut self, engine: &Engine, profile: &Profile, end: usize) {
+        self.kept.laps.enter(Layer::Traffic);
         let start = self.judged;
         self.judged = end;
         self.ends.push(end);
@@ -285,12 +284,12 @@ impl Stream {
         budget: &mut Budget,
     ) {
         let mut view = View::default();
-        let watch = self.watch(engine);
+        let (watch, laps) = (self.watch(engine), &self.kept.laps);
         for (idx, segment) in alone.segments.iter().enumerate() {
             let Ok(text) = core::str::from_utf8(segment.span.of(event)) else { continue };
             view.clear();
             view.append(text, segment.span.start + at, segment.layers);
-            found.extend(look(engine, &watch, &mut view, segment.channel, idx as u32, budget));
+            found.extend(look(engine, &watch, &mut view, segment.channel, idx as u32, budget, laps));
         }
     }
 
@@ -305,7 +304,7 @@ impl Stream {
     ) -> Vec<Hit> {
         let (mut view, _) = self.view_of(lane);
         let watch = self.watch(engine);
-        let hits = look(engine, &watch, &mut view, lane.0, 0, budget);
+        let hits = look(engine, &watch, &mut view, lane.0, 0, budget, &self.kept.laps);
         let grows =
             engine.detectors_with(&watch).into_iter().filter_map(|detector| detector.open(&view)).min();
         let placeholder = self.restore_window(profile, lane, &view, is_final);
@@ -395,6 +394,7 @@ impl Stream {
     /// Everything found so far decides, as it would in a body that came whole. Gaps count by their reasons, each once,
     /// so that a stream without end costs the same for every event.
     fn conclude(&mut self, engine: &Engine, profile: &Profile, new_hits: Vec<Hit>, new_gaps: &[Gap]) {
+        self.kept.laps.enter(Layer::Policy);
         let mut is_news = !new_hits.is_empty();
         for hit in new_hits {
             let same = |known: &Hit| {
@@ -456,6 +456,7 @@ impl Stream {
 
     /// Takes the judged events off the front that nothing holds back any more.
     fn release(&mut self, end: bool) -> Vec<u8> {
+        self.kept.laps.enter(Layer::Act);
         let open = self.windows.iter().filter_map(|window| window.open).min().filter(|_| !end);
         let open = open.map_or(self.judged, |open| open.saturating_sub(self.base) as usize);
         let n_events = self.ends.partition_point(|event_end| *event_end <= open);
@@ -558,8 +559,10 @@ fn look(
     channel: Channel,
     segment: u32,
     budget: &mut Budget,
+    laps: &Laps,
 ) -> Vec<Hit> {
     let mut hits = Hits::new(core::mem::take(budget), channel, segment);
+    hits.laps = laps.clone();
     detect::look(&engine.detectors_with(watch), engine.vocabulary(), view, &mut hits);
     let (list, left) = hits.into_parts();
     *budget = left;

@@ -86,6 +86,13 @@ impl Format {
         }
     }
 
+    /// What [`Self::name`] says of a format that headers can name, a multipart body's apart: it goes with its boundary.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        [Self::Auto, Self::Json, Self::Text, Self::Lines, Self::Form, Self::Unknown]
+            .into_iter()
+            .find(|format| format.name() == name)
+    }
+
     /// What the sender says. The body has the last word: see [`extract`].
     pub(crate) fn of_headers(headers: &Headers<'_>) -> Self {
         let Some(content_type) = headers.value("content-type") else { return Self::Auto };

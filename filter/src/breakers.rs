@@ -55,6 +55,8 @@ struct Watched {
     breaker: Breaker,
     /// What the metrics know of it.
     told: Counts,
+    /// Answered and failed calls that they do not know of.
+    results: [u64; 2],
 }
 
 impl Breakers {
@@ -62,6 +64,7 @@ impl Breakers {
         let watched = |kind: Kind| Watched {
             breaker: Breaker::new(kind.policy(BreakerPolicy::default())),
             told: Counts::default(),
+            results: [0; 2],
         };
         Self { list: Kind::ALL.map(watched) }
     }
@@ -82,10 +85,16 @@ impl Breakers {
     }
 
     pub(crate) fn answered(&mut self, kind: Kind, permit: Permit, is_answer: bool, now: Time) {
-        let Some(breaker) = self.of(kind) else { return };
-        match is_answer {
-            true => breaker.succeeded(permit, now),
-            false => breaker.failed(permit, now, vm::chance()),
+        let Some(Watched { breaker, results: [answered, failed], .. }) = self.list.get_mut(kind as usize)
+        else {
+            return;
+        };
+        if is_answer {
+            *answered += 1;
+            breaker.succeeded(permit, now);
+        } else {
+            *failed += 1;
+            breaker.failed(permit, now, vm::chance());
         }
     }
 
@@ -119,6 +128,7 @@ impl Breakers {
                 ],
                 refused: now.refused - before.refused,
                 retries: now.retries - before.retries,
+                results: std::mem::take(&mut watched.results),
             };
             metrics.breaker(kind, news);
             watched.told = now;

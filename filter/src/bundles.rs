@@ -221,9 +221,11 @@ impl Poller {
         package.etag = self.etag.clone().unwrap_or_default();
         let Some(newest) = take(&package, settings, slots, &self.shelf) else {
             self.patience = Some(POLLS_AFTER_REFUSAL);
+            vm::with(|vm| vm.metrics.holds_last_good(true));
             return Some(false);
         };
         self.patience = None;
+        vm::with(|vm| vm.metrics.holds_last_good(false));
         // In this order: what is remembered as the newest is on the shelf for whoever comes.
         self.generation = self.shelf.put(&package);
         self.shelf.remember(newest);
@@ -271,7 +273,11 @@ fn take(package: &Package, settings: &Rc<Settings>, slots: &mut Slots, shelf: &S
         slots.active = Rc::new(active);
     }
     slots.candidate = candidate;
-    vm::with(|vm| vm.metrics.bundle_active(newest.version));
+    vm::with(|vm| {
+        vm.metrics.bundle_active(newest.version);
+        vm.metrics.bundle_expires(slots.active.expires);
+        vm.metrics.know(&slots.active.engine);
+    });
     Some(newest)
 }
 

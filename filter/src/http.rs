@@ -55,6 +55,8 @@ pub(crate) struct Stream {
     ended: Option<Time>,
     /// What this stream wants of the turn that it is to get.
     wish: Option<(Direction, Wish)>,
+    /// What the callbacks of this stream have worked so far.
+    busy_us: u64,
     /// After a local reply the host plays the reply through these same callbacks; nothing is done about it.
     replied: bool,
 }
@@ -73,7 +75,7 @@ impl HttpFilter {
 
     /// A callback of this stream. What is left to do afterwards gets its turn later.
     fn with(&self, callback: impl FnOnce(&mut Stream) -> Flow) -> Flow {
-        let flow = callback(&mut self.0.borrow_mut());
+        let flow = self.0.borrow_mut().timed(callback);
         let wish = self.0.borrow_mut().wish.take();
         let Some((direction, wish)) = wish else { return flow };
         let (context_id, root_id) = (self.0.borrow().context_id, self.0.borrow().root_id);
@@ -91,7 +93,7 @@ impl Context for HttpFilter {}
 
 impl HttpContext for HttpFilter {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Flow {
-        let flow = self.0.borrow_mut().request_headers(end);
+        let flow = self.0.borrow_mut().timed(|stream| stream.request_headers(end));
         let (context_id, replied) = (self.0.borrow().context_id, self.0.borrow().replied);
         if flow == Flow::Pause && !replied {
             vm::with(|vm| {
@@ -119,7 +121,7 @@ impl HttpContext for HttpFilter {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Flow {
-        self.0.borrow_mut().response_headers(end)
+        self.0.borrow_mut().timed(|stream| stream.response_headers(end))
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Flow {
@@ -153,8 +155,21 @@ impl Stream {
             shown: (Verdict::Clean, Action::Allow, 0),
             ended: None,
             wish: None,
+            busy_us: 0,
             replied: false,
         }
+    }
+
+    /// A callback, with what it takes.
+    pub(crate) fn timed<T>(&mut self, callback: impl FnOnce(&mut Self) -> T) -> T {
+        let began = host::now();
+        let done = callback(self);
+        let took_us = host::now().micros_since(began);
+        self.busy_us += took_us;
+        if took_us > CALLBACK_MICROS_MAX {
+            vm::with(|vm| vm.metrics.callback_overran());
+        }
+        done
     }
 
     fn request_headers(&mut self, end: bool) -> Flow {
@@ -171,6 +186,7 @@ impl Stream {
         let without_header_hold = active.settings.config.without_header_hold;
         let mut exchange = Exchange::new(active.engine.clone(), header_hold, without_header_hold, now);
         exchange.strained(strain);
+        exchange = exchange.with_clock(host::now);
         if !strain.sheds() {
             exchange = exchange.with_tool_memory(Box::new(SharedTools));
         }
@@ -211,6 +227,7 @@ impl Stream {
         }
         self.active = Some(active);
         self.exchange = Some(exchange);
+        vm::with(|vm| vm.in_progress += 1);
         self.apply(Direction::Request, steps)
     }
 
@@ -551,12 +568,16 @@ impl Stream {
     }
 
     fn finish(&mut self) {
-        let Some(exchange) = self.exchange.take() else { return };
+        let Some(mut exchange) = self.exchange.take() else { return };
+        if let Some(traceparent) = host::property(&["request", "headers", "traceparent"]) {
+            exchange.traced_by(&traceparent);
+        }
         let degraded = self.active.as_ref().and_then(|active| active.degraded.as_deref());
         let collector = self.active.as_ref().and_then(|active| active.collector());
         let bundle = self.active.as_ref().and_then(|active| active.bundle.clone());
-        let (context_id, shadow) = (self.context_id, self.shadow.take());
+        let (context_id, shadow, busy_us) = (self.context_id, self.shadow.take(), self.busy_us);
         vm::with(|vm| {
+            vm.in_progress = vm.in_progress.saturating_sub(1);
             vm.waiting.retain(|waiting| waiting.context_id != context_id);
             // The others of its kind are counted, and have no number that could be missing.
             let is_told = !exchange.leaves_no_event() || vm.shipper.is_first_refused();
@@ -566,7 +587,7 @@ impl Stream {
             event.arm = self.arm.filter(|_| bundle.is_some());
             event.bundle = bundle;
             event.shadow = shadow.map(|shadow| shadow.finish(host::now()));
-            vm.metrics.exchange(&event);
+            vm.metrics.exchange(&event, busy_us);
             if let Some(collector) = collector.filter(|_| is_told)
                 && let Ok(json) = serde_json::to_vec(&event)
             {
@@ -592,6 +613,9 @@ fn response_code() -> Option<u16> {
 }
 
 const OPINION_PATH: &str = "/v1/second-opinion";
+
+/// Whoever works longer at a time keeps the proxy's other connections waiting so that they notice.
+const CALLBACK_MICROS_MAX: u64 = 50_000;
 
 /// How long an upstream may go on after the last word of its response.
 const ENDS_WITHIN_MICROS: u64 = 10_000_000;

@@ -1,14 +1,15 @@
 //! Counters, gauges and histograms of the proxy. Labels are part of the name (`….layer.filter.status.block`) and
 //! become Prometheus labels by the `stats_tags` of the shipped bootstrap. The set is fixed: a proxy never forgets
-//! a metric, so nothing from traffic ever becomes part of a name.
+//! a metric, so nothing from traffic ever becomes part of a name; of a configuration only the kinds of personal data do.
 
 use proxy_wasm::types::MetricType;
 use sentinel_core::{
-    Action, Family, SessionSeen, Verdict, event::Event, guard::known::Counts, receipt::GapReason,
+    Action, Engine, Family, SessionSeen, Verdict, event::Event, guard::known::Counts, receipt::GapReason,
 };
 
 use crate::{breakers::Kind, heap, host, shares::GAUGES, shipper::Tally};
 
+mod entities;
 mod sums;
 
 pub(crate) use sums::BreakerNews;
@@ -22,7 +23,7 @@ pub(crate) struct Metrics {
     verdicts: [Metric; Verdict::ALL.len()],
     /// By family; those that are no attacks stay undefined.
     attacks: [Metric; Family::ALL.len()],
-    cards: Metric,
+    entities: entities::Entities,
     secrets: Metric,
     gaps: [Metric; GapReason::ALL.len()],
     scanned: Metric,
@@ -36,7 +37,12 @@ pub(crate) struct Metrics {
     config_errors: Metric,
     host_errors: Metric,
     degraded: Metric,
+    /// Refused and tagged.
+    limits: [Metric; 2],
+    overruns: Metric,
     bundle_version: Metric,
+    bundle_expires: Metric,
+    bundle_last_good: Metric,
     bundle_swaps: Metric,
     bundles_refused: Metric,
     bundle_polls_failed: Metric,
@@ -50,6 +56,7 @@ pub(crate) struct Metrics {
     risk: Metric,
     request_us: Metric,
     response_us: Metric,
+    busy_us: Metric,
 }
 
 impl Metrics {
@@ -62,7 +69,7 @@ impl Metrics {
                 true => counter(&format!("injection_attempts_total.injection_type.{}", f.name())),
                 false => Metric(None),
             }),
-            cards: counter("pii_detections_total.entity_type.card"),
+            entities: entities::Entities::define(),
             secrets: counter("secret_detections_total"),
             gaps: GapReason::ALL.map(|g| counter(&format!("gaps_total.reason.{}", g.name()))),
             scanned: counter("body_bytes_total.coverage.scanned"),
@@ -76,7 +83,12 @@ impl Metrics {
             config_errors: counter("config_errors_total"),
             host_errors: counter("host_errors_total"),
             degraded: define(MetricType::Gauge, "degraded"),
+            limits: ["refused", "tagged"]
+                .map(|result| counter(&format!("limits_reached_total.result.{result}"))),
+            overruns: counter("callback_overruns_total"),
             bundle_version: define(MetricType::Gauge, "bundle_version"),
+            bundle_expires: define(MetricType::Gauge, "bundle_expires_timestamp_seconds"),
+            bundle_last_good: define(MetricType::Gauge, "bundle_last_good"),
             bundle_swaps: counter("bundle_swaps_total"),
             bundles_refused: counter("bundles_refused_total"),
             bundle_polls_failed: counter("bundle_polls_failed_total"),
@@ -90,15 +102,17 @@ impl Metrics {
             risk: define(MetricType::Histogram, "risk_scores"),
             request_us: define(MetricType::Histogram, "request_duration_us"),
             response_us: define(MetricType::Histogram, "response_duration_us"),
+            busy_us: define(MetricType::Histogram, "busy_us"),
         }
     }
 
-    pub(crate) fn exchange(&self, event: &Event) {
+    /// `busy_us` is what the filter itself has worked for it.
+    pub(crate) fn exchange(&self, event: &Event, busy_us: u64) {
         count(&self.requests, event.action as usize, 1);
         count(&self.verdicts, event.verdict as usize, 1);
         for finding in event.findings.iter().filter(|finding| !finding.shadow) {
             match finding.family {
-                Family::Pii => self.cards.add(1),
+                Family::Pii => self.entities.found(&finding.rule),
                 Family::Secret => self.secrets.add(1),
                 attack => count(&self.attacks, attack as usize, 1),
             }
@@ -115,6 +129,9 @@ impl Metrics {
             metric.add(by);
         }
         let in_quarantine = |seen: &&SessionSeen| seen.quarantined_until_ms.is_some();
+        for limit in &event.limits {
+            count(&self.limits, usize::from(!limit.refused), 1);
+        }
         if let Some(seen) = event.session.as_ref().filter(in_quarantine) {
             let metric = if seen.began { self.quarantines } else { self.quarantined };
             metric.add(1);
@@ -127,6 +144,16 @@ impl Metrics {
         if event.receipt.response.is_some() {
             self.response_us.record(event.latency_us.response);
         }
+        self.busy_us.record(busy_us);
+    }
+
+    /// What this engine may find.
+    pub(crate) fn know(&self, engine: &Engine) {
+        self.entities.know(engine);
+    }
+
+    pub(crate) fn callback_overran(&self) {
+        self.overruns.add(1);
     }
 
     pub(crate) fn config_error(&self) {
@@ -161,6 +188,16 @@ impl Metrics {
     pub(crate) fn bundle_active(&self, version: u64) {
         self.bundle_version.record(version);
         self.bundle_swaps.add(1);
+    }
+
+    /// In seconds of the epoch; 0: what is at work does not expire.
+    pub(crate) fn bundle_expires(&self, at: Option<u64>) {
+        self.bundle_expires.record(at.unwrap_or_default());
+    }
+
+    /// Whether what the collector handed out last was refused, so that the last good one stays.
+    pub(crate) fn holds_last_good(&self, holds: bool) {
+        self.bundle_last_good.record(holds.into());
     }
 
     pub(crate) fn bundle_refused(&self) {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use sentinel_core::config::OnFull;
+use sentinel_core::{config::OnFull, event::EVENT_BYTES_MAX};
 
 use crate::vm;
 
@@ -53,9 +53,7 @@ impl Queue {
     }
 
     pub(crate) fn is_full(&self, events_max: usize) -> bool {
-        // An event has a few kilobytes at most.
-        const LAST_BYTES: usize = 64 * 1024;
-        self.list.len() >= events_max || self.bytes + LAST_BYTES > QUEUE_BYTES_MAX
+        self.list.len() >= events_max || self.bytes + EVENT_BYTES_MAX > QUEUE_BYTES_MAX
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -182,6 +182,8 @@ impl RootContext for Root {
             vm.metrics.degraded(active.as_ref().is_none_or(|active| active.degraded.is_some()));
             vm.metrics.heap();
             if let Some(active) = &active {
+                vm.metrics.bundle_expires(active.expires);
+                vm.metrics.know(&active.engine);
                 vm.root_began(self.id, &active.settings);
             }
             (active, vm.header_hold)

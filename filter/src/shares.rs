@@ -12,8 +12,8 @@ use crate::{
     metrics::Metrics,
 };
 
-/// Which gauges these are: waiting events, the state of each breaker, and the strain of the memory.
-pub(crate) const GAUGES: usize = 2 + Kind::ALL.len();
+/// Which gauges these are: waiting events, the strain of the memory, exchanges in progress, and the state of each breaker.
+pub(crate) const GAUGES: usize = 3 + Kind::ALL.len();
 
 pub(crate) type Values = [u32; GAUGES];
 
@@ -144,7 +144,7 @@ fn name_of(vm: &str) -> [u8; NAME_BYTES] {
 }
 
 /// Its layout is part of its name: another version of this module has notes of its own.
-const KEY: &str = "sentinel.shares/1";
+const KEY: &str = "sentinel.shares/2";
 const NAME_BYTES: usize = 32;
 const NOTE_BYTES: usize = NAME_BYTES + 8 + 4 * GAUGES;
 /// Others were faster so often that something must be wrong.

@@ -182,12 +182,14 @@ pub(crate) fn answered(token: u32, root_id: u32, opinions: impl FnOnce() -> Opti
 
 fn run(turn: Turn, root_id: u32) {
     match &turn.wish {
-        Wish::GoOn => match in_stream(&turn, root_id, |stream| stream.go_on(turn.direction)) {
-            Ok(Some(wish)) => vm::with(|vm| vm.turns.push(Turn { wish, ..turn })),
-            Ok(None) => {}
-            // The next tick tries again.
-            Err(_) => vm::with(|vm| vm.turns.push(turn)),
-        },
+        Wish::GoOn => {
+            match in_stream(&turn, root_id, |stream| stream.timed(|stream| stream.go_on(turn.direction))) {
+                Ok(Some(wish)) => vm::with(|vm| vm.turns.push(Turn { wish, ..turn })),
+                Ok(None) => {}
+                // The next tick tries again.
+                Err(_) => vm::with(|vm| vm.turns.push(turn)),
+            }
+        }
         Wish::Ask(question) => match ask(&turn, question) {
             Some(call) => vm::with(|vm| {
                 let Call { token, permit, deadline } = call;
@@ -201,7 +203,7 @@ fn run(turn: Turn, root_id: u32) {
 
 fn answer(turn: &Turn, root_id: u32, opinions: Option<Vec<Opinion>>) {
     // Where this fails, the stream hangs until its client goes: nothing that was not judged goes on.
-    let _ = in_stream(turn, root_id, |stream| stream.answer(turn.direction, opinions));
+    let _ = in_stream(turn, root_id, |stream| stream.timed(|stream| stream.answer(turn.direction, opinions)));
 }
 
 /// Runs `f` with the stream as the context of host calls. A stream that is over has nothing left to do.

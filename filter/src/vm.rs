@@ -77,6 +77,8 @@ impl Active {
 pub(crate) struct Vm {
     pub(crate) name: String,
     seq: u64,
+    /// Exchanges that have begun and not ended.
+    pub(crate) in_progress: u32,
     pub(crate) metrics: Metrics,
     pub(crate) shipper: Shipper,
     pub(crate) turns: Turns,
@@ -117,6 +119,7 @@ impl Vm {
         Self {
             name: unique_name(),
             seq: 0,
+            in_progress: 0,
             metrics: Metrics::define(),
             shipper: Shipper::default(),
             turns: Turns::new(),
@@ -186,7 +189,8 @@ impl Vm {
         self.breakers.tell(&self.metrics);
         let [events, bundles, opinions, leases] = self.breakers.states(now);
         let buffered = u32::try_from(self.shipper.buffered()).unwrap_or(u32::MAX);
-        let values = [buffered, strain.memory as u32, events, bundles, opinions, leases];
+        let memory = strain.memory as u32;
+        let values = [buffered, memory, self.in_progress, events, bundles, opinions, leases];
         self.shares.show(&self.name, values, &self.metrics, now);
         let is_short = strain.words().is_some();
         (is_short, std::mem::replace(&mut self.has_shown_strain, is_short))

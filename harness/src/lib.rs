@@ -5,6 +5,8 @@
 //! waits have a deadline, and dropping a handle stops what it started.
 
 pub mod bootstrap;
+#[cfg(unix)]
+pub mod browser;
 pub mod envoy;
 pub mod fake_host;
 pub mod http1;
@@ -14,6 +16,7 @@ pub mod load;
 pub mod noop;
 #[cfg(unix)]
 pub mod postgres;
+pub mod prometheus;
 pub mod python;
 pub mod upstream;
 

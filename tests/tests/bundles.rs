@@ -201,9 +201,12 @@ fn what_is_wrong_is_refused_and_the_last_good_one_stays() {
         assert_eq!(attack(&mut proxy), 200, "{idx}");
         assert_eq!(event(&mut proxy).bundle, Some(id(&good)), "{idx}");
         assert_eq!(proxy.metric("sentinel.bundles_refused_total"), idx as u64 + 1, "{idx}");
+        assert_eq!(proxy.metric("sentinel.bundle_last_good"), 1, "{idx}");
     }
     hand_out(&mut proxy, "\"next\"", &bundle(6, "enforce"));
     assert_eq!(attack(&mut proxy), 403);
+    assert_eq!(proxy.metric("sentinel.bundle_last_good"), 0);
+    assert_eq!(proxy.metric("sentinel.bundle_expires_timestamp_seconds"), NOW + DAY);
 }
 
 #[test]

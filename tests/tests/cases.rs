@@ -35,6 +35,7 @@
 //!     status: 403             # as the upstream answered; 403 for a block
 //!     upstream: none          # none, unchanged, or any of {body, json, contains, lacks, headers, error}
 //!     client: unchanged       # the same for the other end
+//!     content: {request: "...", response: stream}     # what the event carries of it; not given: nothing
 //!   twin:                     # or twins: [..]; the same exchange with harmless text, a case of its own
 //!     chat: [{role: user, content: "..."}]     # or json, text, parts, before, request, upstream, expect
 //! ```

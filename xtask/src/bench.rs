@@ -44,6 +44,18 @@ pub(crate) enum Command {
         /// Events in a batch.
         #[arg(long, default_value_t = 100)]
         batch: usize,
+        /// Into PostgreSQL, on a server of its own, instead of SQLite.
+        #[arg(long)]
+        postgres: bool,
+        /// Events per second of the second part; 10,000 unless you say otherwise, 5,000 with `--postgres`.
+        #[arg(long)]
+        rate: Option<f64>,
+        /// Another build of `sentinel` to compare with; figures alternate.
+        #[arg(long, value_name = "FILE")]
+        than: Option<PathBuf>,
+        /// How often all of it is done.
+        #[arg(long, default_value_t = 1)]
+        rounds: usize,
     },
     /// The core natively and in the fake host: benign and hostile bodies.
     Core,
@@ -108,8 +120,16 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Envoy { rounds, seconds, bytes } => envoy_cost::run(*rounds, *seconds, *bytes),
-        Command::Collector { seconds, connections, batch } => {
-            collector_rate::run(Duration::from_secs(*seconds), *connections, *batch)
+        Command::Collector { seconds, connections, batch, postgres, rate, than, rounds } => {
+            collector_rate::run(&collector_rate::Wanted {
+                time: Duration::from_secs(*seconds),
+                connections: *connections,
+                batch: *batch,
+                postgres: *postgres,
+                rate: rate.unwrap_or(if *postgres { 5_000.0 } else { 10_000.0 }),
+                than: than.as_deref(),
+                rounds: *rounds,
+            })
         }
         Command::Core => core_speed::run(),
         Command::Extract { passes } => extract_speed::run(*passes),

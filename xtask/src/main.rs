@@ -9,6 +9,7 @@ mod demo;
 mod fuzz;
 mod lint;
 mod matrix;
+mod monitors;
 mod size;
 mod test;
 mod up;

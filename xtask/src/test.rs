@@ -24,11 +24,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.package.as_deref().is_none_or(|package| package == "sentinel-tests") {
         Python::with(&build::root().join("tests/clients/requirements.txt"))?;
     }
+    if args.package.as_deref().is_none_or(|package| package == "sentinel-collector") {
+        Python::with(&build::root().join("collector/tests/collector/openapi/requirements.txt"))?;
+    }
     if args.package.as_deref() == Some("sentinel-tests") {
         // Its tests run the command, too, which the tests of a whole workspace build by themselves.
         build::cargo(&["build", "--package", "sentinel-cli"])?;
     }
-    let mut command = vec!["test"];
+    // Whoever waits half an hour wants to know all that fails.
+    let mut command = vec!["test", "--no-fail-fast"];
     match &args.package {
         Some(package) => command.extend(["--package", package]),
         None => command.extend(["--workspace", "--exclude", "sentinel-filter"]),

@@ -19,7 +19,12 @@ use sentinel_harness::{
 };
 use serde_json::{Value, json};
 
-use crate::{build, collector::Collector, demo};
+use crate::{
+    build,
+    collector::Collector,
+    demo,
+    monitors::{Monitor, Monitors},
+};
 
 const TOKEN: &str = "local-demo-token";
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -32,6 +37,9 @@ pub(crate) struct Args {
     /// Port of the guarded API; 0 takes a free one.
     #[arg(long, default_value_t = 10000)]
     port: u16,
+    /// Start these beside it, with the shipped rules.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    with: Vec<Monitor>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -43,8 +51,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })?;
     let port = if args.check { 0 } else { args.port };
     let stack = Stack::start(&dist, port)?;
+    let monitors = Monitors::start(&args.with, stack.envoy.admin_addr(), stack.collector.addr)?;
+    monitors.print();
     if args.check {
-        return stack.check();
+        stack.check()?;
+        monitors.check()?;
+        println!("up --check: ok");
+        return Ok(());
     }
     stack.invite();
     interrupted.recv().context("the signal handler is gone")?;
@@ -103,6 +116,12 @@ impl Stack {
             "What was decided, newest first:\n  curl -s -H 'authorization: Bearer {TOKEN}' 'http://{collector}/v1/events?limit=3'"
         );
         println!("Metrics:\n  curl -s http://{}/stats/prometheus | grep ^sentinel_", self.envoy.admin_addr());
+        match self.collector.first_token() {
+            Some(token) => println!(
+                "\nDashboard, with a link that signs in once:\n  http://{collector}/#sign-in={token}"
+            ),
+            None => println!("\nDashboard:\n  http://{collector}/"),
+        }
         println!("\nCtrl-C stops everything.");
     }
 
@@ -134,7 +153,7 @@ impl Stack {
         }
         println!("events: all three are stored");
         self.labelled_metrics()?;
-        println!("metrics: labelled\nup --check: ok");
+        println!("metrics: labelled");
         Ok(())
     }
 

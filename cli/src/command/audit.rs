@@ -2,6 +2,7 @@
 
 mod export;
 mod prove;
+mod replay;
 mod seen;
 mod source;
 mod verify;
@@ -16,6 +17,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Get the proof that an event is in the log, and check it.
     Prove(prove::Args),
+    /// Decide about an event again, from what it has kept of the content; exits with 1 if it comes to something else.
+    Replay(replay::Args),
     /// Copy the log with its events into a folder, where it can be verified without the collector.
     Export(export::Args),
 }
@@ -27,12 +30,15 @@ pub(crate) enum Command {
     clap::ArgGroup::new("place").required(true).multiple(false).args(["collector", "folder", "database"])
 ))]
 pub(crate) struct Place {
-    /// Where a collector listens, such as http://127.0.0.1:8088.
+    /// Where a collector listens, such as http://127.0.0.1:8088 or https://sentinel.example.org.
     #[arg(long, value_name = "URL", env = "SENTINEL_COLLECTOR", requires = "token_file", conflicts_with_all = ["folder", "database"])]
     collector: Option<String>,
     /// A file with the token of a reader.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Certificates of CAs, PEM, that are believed beside the system's; several are allowed.
+    #[arg(long = "ca-file", value_name = "FILE", env = "SENTINEL_CA_FILE", value_delimiter = ',')]
+    ca_files: Vec<PathBuf>,
     /// A folder with an export.
     #[arg(long, value_name = "FOLDER", conflicts_with = "database")]
     folder: Option<PathBuf>,
@@ -56,6 +62,7 @@ pub(crate) fn run(command: &Command) -> Result<Report, Fault> {
         match command {
             Command::Verify(args) => verify::run(args).await,
             Command::Prove(args) => prove::run(args),
+            Command::Replay(args) => replay::run(args).await,
             Command::Export(args) => export::run(args).await,
         }
     })

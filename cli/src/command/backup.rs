@@ -4,6 +4,7 @@ mod create;
 mod list;
 mod options;
 mod restore;
+mod rewrap;
 pub(crate) mod say;
 mod verify;
 
@@ -17,7 +18,10 @@ use std::{
 use sentinel_collector::{Config, backup::Failure};
 use serde_json::json;
 
-use crate::report::{Fault, Report};
+use crate::{
+    command::database::postgres_url,
+    report::{Fault, Report},
+};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -29,21 +33,29 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Put back what a backup holds. The collector of that database has to be stopped.
     Restore(restore::Args),
+    /// Move all backups of a folder to the first key of the key file, after a new one was put first.
+    Rewrap(rewrap::Args),
 }
 
 /// The database of a collector, and its keys.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Database {
-    /// The collector's database.
-    #[arg(long, env = "SENTINEL_DATABASE", default_value = "sentinel.db", value_name = "FILE")]
-    pub(crate) database: PathBuf,
+    /// The collector's database: a file, or `postgres://USER:PASSWORD@HOST/NAME`.
+    #[arg(
+        long,
+        env = "SENTINEL_DATABASE",
+        hide_env_values = true,
+        default_value = "sentinel.db",
+        value_name = "FILE|URL"
+    )]
+    pub(crate) database: String,
     #[command(flatten)]
     pub(crate) keys: Keys,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keys {
-    /// The keys of the database; without it `<database>.keys`.
+    /// The keys of the database; without it `<database>.keys`. PostgreSQL always needs it.
     #[arg(long, env = "SENTINEL_KEY_FILE", value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -55,9 +67,10 @@ impl Database {
 }
 
 impl Keys {
-    pub(crate) fn config(&self, database: &Path) -> Config {
+    pub(crate) fn config(&self, database: &str) -> Config {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        Config { key_file: self.key_file.clone(), ..Config::new(nowhere, database, Vec::new()) }
+        let (postgres, key_file) = (postgres_url(database), self.key_file.clone());
+        Config { postgres, key_file, ..Config::new(nowhere, database, Vec::new()) }
     }
 }
 
@@ -67,6 +80,7 @@ pub(crate) fn run(command: &Command) -> Result<Report, Fault> {
         Command::List(args) => finish(list::run(args)),
         Command::Verify(args) => finish(verify::run(args)),
         Command::Restore(args) => finish(restore::run(args)),
+        Command::Rewrap(args) => finish(rewrap::run(args)),
     }
 }
 

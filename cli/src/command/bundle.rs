@@ -5,7 +5,7 @@ mod deploy;
 mod inspect;
 mod keys;
 pub(crate) mod moment;
-mod parts;
+pub(crate) mod parts;
 mod sign;
 mod verify;
 

@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Copy(CopyArgs),
     /// Wrap all keys with the first key of the key file, after a new one was put first.
     Rewrap(Place),
+    /// Give the log another name: witnesses then take it for the new log that it is after a restore. Stop the collector first.
+    RenameLog(RenameArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -37,6 +39,18 @@ pub(crate) struct CopyArgs {
     to: String,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct RenameArgs {
+    #[command(flatten)]
+    place: Place,
+    /// What the log calls itself until now.
+    #[arg(long, value_name = "NAME")]
+    from: String,
+    /// What it is called from now on: a name that no other log has, to be given to `sentinel serve` as well.
+    #[arg(long, value_name = "NAME")]
+    log_name: String,
+}
+
 /// What follows is an address of PostgreSQL, or the name of a file.
 pub(crate) fn postgres_url(database: &str) -> Option<String> {
     let is_url = database.starts_with("postgres://") || database.starts_with("postgresql://");
@@ -52,12 +66,14 @@ pub(crate) fn run(command: &Command) -> Result<Report, Fault> {
             }
             Command::Status(place) => status(place).await,
             Command::Copy(args) => copy(args).await,
+            Command::RenameLog(args) => rename_log(args).await,
             Command::Rewrap(place) => {
                 let database = open(place).await?;
                 let moved = database.rewrap().await.map_err(fault)?;
                 database.close().await.map_err(fault)?;
                 let text = format!(
-                    "{moved} data keys were wrapped anew; the other keys of the file are needed no more"
+                    "{moved} data keys were wrapped anew; of this file only the first key is needed, and the others for backups \
+                     that were made before (sentinel backup rewrap)"
                 );
                 Ok(Report { text, json: json!({ "moved": moved }), code: 0 })
             }
@@ -97,15 +113,34 @@ async fn copy(args: &CopyArgs) -> Result<Report, Fault> {
     Ok(Report { text, json: json!({ "copied": copied }), code: 0 })
 }
 
-async fn open(place: &Place) -> Result<StoredEvidence, Fault> {
+async fn rename_log(RenameArgs { place, from, log_name }: &RenameArgs) -> Result<Report, Fault> {
+    if postgres_url(&place.database).is_none() && !PathBuf::from(&place.database).is_file() {
+        return Err(Fault::Input(format!("{}: there is no such database", place.database)));
+    }
+    let config = Config { log_name: log_name.clone(), ..config(place) };
+    let database = StoredEvidence::open(&config).await.map_err(fault)?;
+    let renamed = database.rename_log(from).await;
+    let key = database.log_key();
+    database.close().await.map_err(fault)?;
+    renamed.map_err(fault)?;
+    let text = format!(
+        "{from} is now {log_name}; start the collector with this --log-name\nkey of the log, for witnesses and \
+                 auditors:\n{key}"
+    );
+    Ok(Report { text, json: json!({ "log_name": log_name, "log_key": key }), code: 0 })
+}
+
+fn config(place: &Place) -> Config {
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let postgres = postgres_url(&place.database);
-    let config = Config {
-        postgres,
+    Config {
+        postgres: postgres_url(&place.database),
         key_file: place.key_file.clone(),
         ..Config::new(nowhere, &place.database, Vec::new())
-    };
-    StoredEvidence::open(&config).await.map_err(fault)
+    }
+}
+
+async fn open(place: &Place) -> Result<StoredEvidence, Fault> {
+    StoredEvidence::open(&config(place)).await.map_err(fault)
 }
 
 fn fault(error: sentinel_collector::Error) -> Fault {

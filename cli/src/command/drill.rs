@@ -37,7 +37,7 @@ async fn drilled(args: &Args) -> Result<Report, Failure> {
 }
 
 fn text(drilled: &Drilled) -> String {
-    let Drilled { backup, was_made, manifest, rto, rpo, live_entries, verified, wrong } = drilled;
+    let Drilled { backup, was_made, manifest, rto, rpo, live_entries, verified, wrong, not_noted } = drilled;
     let made = if *was_made { ", made for this drill" } else { "" };
     let mut text =
         format!("backup {}{made}: {}\n{}\n", backup.display(), say::content(manifest), say::audit(verified));
@@ -52,12 +52,15 @@ fn text(drilled: &Drilled) -> String {
     for line in wrong {
         text += &format!("WRONG {line}\n");
     }
+    if let Some(line) = say::not_noted(not_noted.as_deref()) {
+        text += &format!("{line}\n");
+    }
     text += if drilled.is_good() { "the drill succeeded" } else { "the drill FAILED" };
     text
 }
 
 fn json(drilled: &Drilled) -> serde_json::Value {
-    let Drilled { backup, was_made, rto, rpo, live_entries, verified, wrong, .. } = drilled;
+    let Drilled { backup, was_made, rto, rpo, live_entries, verified, wrong, not_noted, .. } = drilled;
     json!({
         "backup": backup.display().to_string(),
         "was_made": was_made,
@@ -66,6 +69,7 @@ fn json(drilled: &Drilled) -> serde_json::Value {
         "live_entries": live_entries,
         "verified": say::verified_json(verified),
         "wrong": wrong,
+        "not_noted": not_noted,
         "good": drilled.is_good(),
     })
 }

@@ -1,9 +1,11 @@
 //! `sentinel events`: what a collector has, for people at a terminal and for files.
 
-mod export;
+pub(crate) mod export;
 mod list;
-mod question;
+pub(crate) mod question;
 mod show;
+
+pub(crate) use question::encoded;
 
 use crate::report::{Fault, Report};
 

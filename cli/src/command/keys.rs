@@ -63,6 +63,9 @@ pub(crate) struct RevokeArgs {
     #[command(flatten)]
     collector: collector::Args,
     id: String,
+    /// Also if no admin can come in afterwards.
+    #[arg(long)]
+    force: bool,
 }
 
 pub(crate) fn run(command: &Command) -> Result<Report, Fault> {
@@ -114,8 +117,13 @@ fn rotate(args: &RotateArgs) -> Result<Report, Fault> {
 
 fn revoke(args: &RevokeArgs) -> Result<Report, Fault> {
     let collector = Collector::new(&args.collector)?;
-    let answer = collector.post_json(&format!("/v1/keys/{}/revoke", id(&args.id)?), &json!({}))?;
+    let path = format!("/v1/keys/{}/revoke{}", id(&args.id)?, forced(args.force));
+    let answer = collector.post_json(&path, &json!({}))?;
     Ok(collector::report(line(&answer), answer))
+}
+
+pub(super) const fn forced(force: bool) -> &'static str {
+    if force { "?force=true" } else { "" }
 }
 
 /// It becomes a part of a path.

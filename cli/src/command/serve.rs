@@ -8,12 +8,16 @@ use std::{
 };
 
 use clap::ValueEnum;
-use sentinel_collector::{Collector, Config, JwtIssuer, MetricsAccess, RedisAway, SecondOpinion, TlsFiles};
+use sentinel_collector::{
+    Collector, Config, JwtIssuer, JwtKeys, MetricsAccess, RedisAway, SecondOpinion, TlsFiles,
+};
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
-    command::database,
+    command::{
+        alerts, database,
+        telemetry::{LogFormat, Traces, start_logging},
+    },
     document,
     report::{Fault, Report},
 };
@@ -55,6 +59,10 @@ pub(crate) struct Args {
     /// The key of the certificate, PEM.
     #[arg(long, env = "SENTINEL_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Certificates of CAs, PEM, that are believed beside the system's when others are called over TLS; several are
+    /// allowed, read again when they change.
+    #[arg(long = "ca-file", env = "SENTINEL_CA_FILE", value_delimiter = ',', value_name = "FILE")]
+    ca_files: Vec<PathBuf>,
     /// Public key that has to have signed a bundle; several are allowed. Without one only the form is checked.
     #[arg(long = "trust-key", env = "SENTINEL_TRUST_KEYS", value_delimiter = ',', value_name = "ED25519")]
     trust_keys: Vec<String>,
@@ -109,6 +117,11 @@ pub(crate) struct Args {
     /// Days after which the texts of events are deleted; without it they stay. The log stays in any case.
     #[arg(long, env = "SENTINEL_KEEP_DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     keep_days: Option<u32>,
+    /// Rules of alerts and who is told, YAML or JSON; without it the built-in rules, and nobody.
+    #[arg(long, env = "SENTINEL_ALERTS", value_name = "FILE")]
+    alerts: Option<PathBuf>,
+    #[command(flatten)]
+    traces: Traces,
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log: LogFormat,
 }
@@ -117,14 +130,30 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 struct People {
     /// The identity provider whose tokens are taken, as they name it (iss).
-    #[arg(long, env = "SENTINEL_JWT_ISSUER", value_name = "NAME", requires_all = ["jwt_audience", "jwt_key_file"])]
+    #[arg(long, env = "SENTINEL_JWT_ISSUER", value_name = "NAME", requires_all = ["jwt_audience", "jwt_keys"])]
     jwt_issuer: Option<String>,
     /// Whom its tokens have to be for (aud).
     #[arg(long, env = "SENTINEL_JWT_AUDIENCE", value_name = "NAME", requires = "jwt_issuer")]
     jwt_audience: Option<String>,
     /// Its keys as a JWKS document: Ed25519, or a shared secret for HS256; read again when it changes.
-    #[arg(long, env = "SENTINEL_JWT_KEY_FILE", value_name = "FILE", requires = "jwt_issuer")]
+    #[arg(
+        long,
+        env = "SENTINEL_JWT_KEY_FILE",
+        value_name = "FILE",
+        requires = "jwt_issuer",
+        group = "jwt_keys"
+    )]
     jwt_key_file: Option<PathBuf>,
+    /// The address of its JWKS document, `https://…`, instead of a file: asked at the start, again and again, and when a
+    /// token names a key that is not known.
+    #[arg(
+        long,
+        env = "SENTINEL_JWT_JWKS_URL",
+        value_name = "URL",
+        requires = "jwt_issuer",
+        group = "jwt_keys"
+    )]
+    jwt_jwks_url: Option<String>,
     /// The claim with roles; with a slash at its beginning, a JSON pointer such as /realm_access/roles.
     #[arg(long, env = "SENTINEL_JWT_ROLES_CLAIM", value_name = "CLAIM", default_value = "roles")]
     jwt_roles_claim: String,
@@ -137,12 +166,6 @@ struct People {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-pub(super) enum LogFormat {
-    Text,
-    Json,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
 enum Away {
     /// Each collector counts in its own memory.
     Local,
@@ -151,7 +174,7 @@ enum Away {
 }
 
 pub(crate) fn run(args: Args) -> Result<Report, Fault> {
-    start_logging(args.log);
+    let log_filter = start_logging(args.log);
     let mut config = Config::new(args.listen, &args.database, args.tokens);
     config.postgres = database::postgres_url(&args.database);
     config.reader_tokens = args.reader_tokens;
@@ -162,6 +185,7 @@ pub(crate) fn run(args: Args) -> Result<Report, Fault> {
     config.witness_quorum = args.witness_quorum;
     config.witness_every = Duration::from_secs(args.witness_every);
     config.tls = args.tls_cert.zip(args.tls_key).map(|(cert, key)| TlsFiles { cert, key });
+    config.ca_files = args.ca_files;
     args.people.configure(&mut config);
     config.redis = args.redis;
     config.redis_away = match args.redis_away {
@@ -173,9 +197,12 @@ pub(crate) fn run(args: Args) -> Result<Report, Fault> {
         config.key_period = ms;
     }
     config.keep_days = args.keep_days;
+    config.alerts = args.alerts.as_deref().map(alerts::file::read).transpose()?;
     if args.open_metrics {
         config.metrics_access = MetricsAccess::Anyone;
     }
+    config.traces = args.traces.export();
+    config.log_filter = Some(log_filter);
     config.second_opinion = second_opinion(&args.deep_model, args.deep_workers)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -194,13 +221,14 @@ pub(crate) fn run(args: Args) -> Result<Report, Fault> {
 
 impl People {
     fn configure(self, config: &mut Config) {
-        let Self { jwt_issuer, jwt_audience, jwt_key_file, jwt_roles_claim, site, no_throttle } = self;
+        let Self { jwt_issuer, jwt_audience, jwt_key_file, jwt_jwks_url, jwt_roles_claim, .. } = self;
+        let keys = jwt_key_file.map(JwtKeys::File).or(jwt_jwks_url.map(JwtKeys::Url));
         // Clap sees to it that there are all or none.
-        if let (Some(issuer), Some(audience), Some(key_file)) = (jwt_issuer, jwt_audience, jwt_key_file) {
-            config.jwt = Some(JwtIssuer { issuer, audience, key_file, roles_claim: jwt_roles_claim });
+        if let (Some(issuer), Some(audience), Some(keys)) = (jwt_issuer, jwt_audience, keys) {
+            config.jwt = Some(JwtIssuer { issuer, audience, keys, roles_claim: jwt_roles_claim });
         }
-        config.site = site;
-        config.throttle = !no_throttle;
+        config.site = self.site;
+        config.throttle = !self.no_throttle;
     }
 }
 
@@ -229,15 +257,6 @@ pub(super) fn fault(error: sentinel_collector::Error) -> Fault {
     match error.is_config() {
         true => Fault::Input(error.to_string()),
         false => Fault::Internal(error.to_string()),
-    }
-}
-
-pub(super) fn start_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("SENTINEL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
     }
 }
 

@@ -1,7 +1,13 @@
 //! `sentinel subjects`: what is kept about one person.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
+use super::events::{
+    export::{Format, into_file},
+    question::Query,
+};
 use crate::{
     collector::{self, Collector},
     report::{Fault, Report},
@@ -9,8 +15,23 @@ use crate::{
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    /// Write all events about a person into a file, as they are kept.
+    Export(ExportArgs),
     /// Destroy the keys of a person's events, so that nobody reads them again; the log still verifies.
     Erase(EraseArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    collector: collector::Args,
+    /// As events name the person, such as the user of a token.
+    subject: String,
+    #[arg(long, value_enum, default_value = "jsonl")]
+    format: Format,
+    /// A file that is not there yet.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +46,22 @@ pub(crate) struct EraseArgs {
 }
 
 pub(crate) fn run(command: &Command) -> Result<Report, Fault> {
-    let Command::Erase(EraseArgs { collector, subject, yes }) = command;
+    match command {
+        Command::Export(args) => export(args),
+        Command::Erase(args) => erase(args),
+    }
+}
+
+fn export(ExportArgs { collector, subject, format, out }: &ExportArgs) -> Result<Report, Fault> {
+    if subject.is_empty() {
+        return Err(Fault::Input("the name of the person is empty".into()));
+    }
+    let mut query = Query::default();
+    query.add("subject", Some(subject));
+    into_file(collector, query, *format, out)
+}
+
+fn erase(EraseArgs { collector, subject, yes }: &EraseArgs) -> Result<Report, Fault> {
     if !yes {
         return Err(Fault::Input(format!(
             "erasing {subject:?} cannot be undone; say --yes to do it, and export what you may have to give out first"

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::keys::words;
+use super::keys::{forced, words};
 use crate::{
     collector::{self, Collector},
     report::{Fault, Report},
@@ -27,6 +27,9 @@ pub(crate) struct SetArgs {
     /// viewer, analyst, approver, admin, auditor or ingest; may be given several times.
     #[arg(long = "role", value_name = "ROLE", value_delimiter = ',', required = true)]
     roles: Vec<String>,
+    /// Also if no admin can come in afterwards.
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -34,6 +37,9 @@ pub(crate) struct RemoveArgs {
     #[command(flatten)]
     collector: collector::Args,
     address: String,
+    /// Also if no admin can come in afterwards.
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,12 +51,12 @@ pub(crate) struct ListArgs {
 pub(crate) fn run(command: &Command) -> Result<Report, Fault> {
     match command {
         Command::Set(args) => {
-            let path = path(&args.address)?;
+            let path = path(&args.address)? + forced(args.force);
             let answer = Collector::new(&args.collector)?.put_json(&path, &json!({ "roles": args.roles }))?;
             Ok(collector::report(line(&answer), answer))
         }
         Command::Remove(args) => {
-            let path = path(&args.address)?;
+            let path = path(&args.address)? + forced(args.force);
             let answer = Collector::new(&args.collector)?.delete(&path)?;
             Ok(collector::report(format!("{}  has no role any more", args.address), answer))
         }

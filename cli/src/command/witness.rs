@@ -2,10 +2,13 @@
 
 use std::{io::Write, net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
-use sentinel_collector::{WitnessConfig, WitnessServer, witness_key};
+use sentinel_collector::{TlsFiles, WitnessConfig, WitnessServer, witness_key};
 use serde_json::json;
 
-use super::serve::{LogFormat, fault, shutdown, start_logging};
+use super::{
+    serve::{fault, shutdown},
+    telemetry::{LogFormat, start_logging},
+};
 use crate::report::{Fault, Report};
 
 #[derive(clap::Args)]
@@ -28,6 +31,12 @@ pub(crate) struct Args {
         required_unless_present = "show_key"
     )]
     logs: Vec<String>,
+    /// The certificate with those above it, PEM; read again when it changes. Without it the witness speaks plain HTTP.
+    #[arg(long, env = "SENTINEL_WITNESS_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate, PEM.
+    #[arg(long, env = "SENTINEL_WITNESS_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// New checkpoints of one log that are cosigned in a minute.
     #[arg(long, default_value = "120", value_name = "N")]
     per_minute: NonZeroU32,
@@ -46,12 +55,13 @@ pub(crate) fn run(args: Args) -> Result<Report, Fault> {
         let key = witness_key(&args.folder, args.name.as_deref()).map_err(fault)?.to_string();
         return Ok(Report { json: json!({ "key": key }), text: key, code: 0 });
     }
-    start_logging(args.log_format);
+    let _ = start_logging(args.log_format);
     let config = WitnessConfig {
         name: args.name,
         logs: args.logs,
         per_minute: args.per_minute,
         connections_max: args.connections,
+        tls: args.tls_cert.zip(args.tls_key).map(|(cert, key)| TlsFiles { cert, key }),
         ..WitnessConfig::new(args.listen, args.folder)
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -156,7 +156,7 @@ fn what_goes_wrong_at_the_collector_says_who_must_act() {
         (format!("push a.sntb {at} --mode canary"), "a canary needs a share"),
         (format!("push a.sntb {at} --mode active --percent 5"), "decides for all traffic"),
         (format!("push a.sntb {at} --percent 5"), "--mode"),
-        ("history --collector https://c --token-file token".to_owned(), "expected http://"),
+        ("history --collector ftp://c --token-file token".to_owned(), "expected https://"),
         ("history --collector http://c --token-file gone".to_owned(), "gone: No such file"),
         ("history --collector http://c --token-file two-tokens".to_owned(), "expected one token"),
         (format!("rollback {at}"), "--reason"),

@@ -31,7 +31,8 @@ const NO_CONTENT: (&str, &str) = (
 const PAGE_CONTENT: (&str, &str) = (
     "content-security-policy",
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
-     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
 const KEEP_NOTHING: (&str, &str) = ("cache-control", "no-store");

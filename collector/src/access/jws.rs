@@ -90,7 +90,6 @@ impl KeySet {
         }
     }
 
-    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.0.len()
     }
@@ -119,6 +118,16 @@ impl KeySet {
             return Err(TokenError::Signature);
         }
         Ok(Signed { kind: optional_text(&header, "typ")?.map(str::to_owned), payload: decode(payload)? })
+    }
+
+    /// Whether the token names a key that is not here. For one that [`Self::verify`] has refused, and so bounded.
+    pub(crate) fn lacks_key_of(&self, token: &str) -> bool {
+        let header = token.split('.').next().and_then(base64url::decode);
+        let header = header.and_then(|header| strict_json::object(&header).ok());
+        match header.as_ref().and_then(|header| header.get("kid")).and_then(Value::as_str) {
+            Some(id) => !self.0.iter().any(|key| key.id.as_deref() == Some(id)),
+            None => self.0.is_empty(),
+        }
     }
 
     /// A key with the id that the header names; without one, keys without an id; without an id in the header, all.

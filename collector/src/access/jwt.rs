@@ -81,6 +81,12 @@ impl Provider {
         self.keys = keys;
     }
 
+    /// Whether newer keys might let in a token that was refused for this reason.
+    pub(crate) fn may_have_newer_key_for(&self, token: &str, error: &TokenError) -> bool {
+        // With a key without an id, the signature of one that is not known is only found to be wrong.
+        matches!(error, TokenError::UnknownKey | TokenError::Signature) && self.keys.lacks_key_of(token)
+    }
+
     /// `given` are values of the claim that mean roles beside those of the configured map.
     pub(crate) fn sign_in(
         &self,

@@ -34,10 +34,14 @@ pub(crate) enum Permission {
     Backup,
     /// Who looked at what, and who changed what.
     ReadJournal,
+    /// Change how the collector runs, such as what its log says.
+    Operate,
+    /// Take on alerts, silence them, and try who is told.
+    ManageAlerts,
 }
 
 impl Permission {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::SendEvents,
         Self::TakeLease,
         Self::PollBundle,
@@ -54,6 +58,8 @@ impl Permission {
         Self::ManageSubjects,
         Self::Backup,
         Self::ReadJournal,
+        Self::Operate,
+        Self::ManageAlerts,
     ];
 
     /// Stands in configurations and in the database: it never changes.
@@ -75,6 +81,8 @@ impl Permission {
             Self::ManageSubjects => "manage_subjects",
             Self::Backup => "backup",
             Self::ReadJournal => "read_journal",
+            Self::Operate => "operate",
+            Self::ManageAlerts => "manage_alerts",
         }
     }
 

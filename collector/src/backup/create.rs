@@ -9,8 +9,9 @@ use super::failure::Failure;
 use super::gather::{self, Source};
 use super::manifest::{FORMAT, Kind, LogState, Manifest, Part};
 use super::open::Opened;
-use super::{aside, name, retention, ring, seal, shelf, snapshot};
+use super::{aside, name, noted, retention, ring, seal, shelf, snapshot};
 use crate::config::Config;
+use crate::operator::Deed;
 use crate::vault::Ring;
 
 /// What to take, and where to put it.
@@ -40,9 +41,11 @@ pub struct Made {
     pub manifest: Manifest,
     /// Those whose time is over.
     pub deleted: Vec<PathBuf>,
+    /// Why the journal of the database has no line about it; `None` if it has, or if there is no database.
+    pub not_noted: Option<String>,
 }
 
-/// Takes the copy, seals it, reads it back, and only then gives it its name. While it works the folder needs room for the
+/// Takes the copy, seals it, reads it back, and only then gives it its name; then the journal gets its line. While it works the folder needs room for the
 /// database twice: as it is, and sealed.
 pub async fn create(request: &Create<'_>) -> Result<Made, Failure> {
     let ring = Arc::new(ring(request.config)?);
@@ -69,7 +72,11 @@ pub async fn create(request: &Create<'_>) -> Result<Made, Failure> {
     let (manifest, bytes) = aside(sealing).await?;
     let (folder, keep_days) = (request.folder.to_owned(), request.keep_days);
     let deleted = aside(move || forget(&folder, created_ms, keep_days, &ring)).await?;
-    Ok(Made { path: to, bytes, manifest, deleted })
+    let entries = manifest.log.as_ref().map_or(String::new(), |log| format!(" of {} entries", log.entries));
+    let target = format!("{}{entries}", name::of(created_ms, kind));
+    let deed = Deed { what: "backup.create", target, is_good: true, at_ms: created_ms };
+    let not_noted = noted(request.config, deed).await;
+    Ok(Made { path: to, bytes, manifest, deleted, not_noted })
 }
 
 fn named(request: &Create<'_>, scratch: &Scratch) -> Result<Vec<Source>, Failure> {

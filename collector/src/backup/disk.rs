@@ -92,6 +92,15 @@ pub(super) fn publish(draft: &Path, to: &Path) -> Result<(), Failure> {
     sync_folder_of(to)
 }
 
+/// Puts a finished file in the place of an older form of it. One that has gone meanwhile stays away.
+pub(super) fn replace(draft: &Path, to: &Path) -> Result<(), Failure> {
+    if !to.is_file() {
+        return Err(Failure::input(to, &"it was taken away meanwhile"));
+    }
+    fs::rename(draft, to).map_err(|error| Failure::machine(to, &error))?;
+    sync_folder_of(to)
+}
+
 /// As [`publish`], also where somebody else may make the file at the same moment.
 pub(super) fn publish_among_others(draft: &Path, to: &Path) -> Result<(), Failure> {
     fs::hard_link(draft, to).map_err(|error| Failure::machine(to, &error))?;

@@ -9,9 +9,11 @@ use super::failure::Failure;
 use super::manifest::{Kind, LogState, Manifest};
 use super::shelf::{Newest, list, newest_database};
 use super::verify::{Verified, unpacked};
-use super::{chain, config_at};
+use super::{chain, name, noted};
 use crate::StoredEvidence;
 use crate::config::Config;
+use crate::operator::{Deed, place};
+use crate::store::{Place, is_current};
 
 #[derive(Debug)]
 pub struct Drill<'a> {
@@ -38,6 +40,8 @@ pub struct Drilled {
     pub verified: Verified,
     /// All that is wrong; the audit has its own list.
     pub wrong: Vec<String>,
+    /// Why the journal of the live database has no line about it; `None` if it has.
+    pub not_noted: Option<String>,
 }
 
 /// What the live log has and the backup has not.
@@ -74,12 +78,17 @@ pub async fn drill(request: &Drill<'_>) -> Result<Drilled, Failure> {
         live_entries: 0,
         verified,
         wrong: Vec::new(),
+        not_noted: None,
     };
     if let (Some(evidence), Some(log)) = (evidence, drilled.manifest.log.clone()) {
         let compared = compare(&mut drilled, &log, &evidence, request.config).await;
         let _ = evidence.close().await;
         compared.map_err(Failure::Machine)?;
     }
+    let Manifest { created_ms, kind, .. } = drilled.manifest;
+    let (target, is_good) = (name::of(created_ms, kind), drilled.is_good());
+    let deed = Deed { what: "drill", target, is_good, at_ms: request.now_ms };
+    drilled.not_noted = noted(request.config, deed).await;
     Ok(drilled)
 }
 
@@ -106,11 +115,18 @@ async fn compare(
     backup: &StoredEvidence,
     config: &Config,
 ) -> Result<(), String> {
-    if !config.database.is_file() {
-        return Err(format!("{}: there is no such database to compare with", config.database.display()));
+    let place = place(config);
+    match &place {
+        Place::Sqlite(path) if !path.is_file() => {
+            return Err(format!("{}: there is no such database to compare with", path.display()));
+        }
+        // Opening it would bring them up to date, under the feet of an older collector.
+        _ if !is_current(&place).await.map_err(|error| error.to_string())? => {
+            return Err("the tables of the live database are not those of this version".to_owned());
+        }
+        _ => {}
     }
-    let config = config_at(config, &config.database);
-    let live = StoredEvidence::open(&config).await.map_err(|error| error.to_string())?;
+    let live = StoredEvidence::open(config).await.map_err(|error| error.to_string())?;
     let compared = async {
         drilled.wrong = chain::faults(log, backup, &live).await?;
         drilled.live_entries = chain::size(&live).await?;

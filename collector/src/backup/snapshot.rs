@@ -7,8 +7,12 @@
 //! committed when it began, all of it and nothing else. It has no free pages, so nothing that was deleted can hide in
 //! it. SQLite's online copy of pages is not used: it begins again whenever another process writes, and beside a busy
 //! collector it would not come to an end.
+//!
+//! PostgreSQL is read in one transaction of one moment, too, and row by row into such a file. Its tables are not touched.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use sentinel_ledger::{Checkpoint, Note};
@@ -19,27 +23,32 @@ use super::failure::Failure;
 use super::manifest::{LogState, Signed};
 use super::{aside, disk};
 use crate::config::Config;
-use crate::store::Answer;
+use crate::operator::place;
+use crate::store::{Place, StoreError, copy_as_it_is};
+
+/// Of one task: a connection of PostgreSQL that reads while one of SQLite writes cannot be moved between threads.
+pub(super) type Taking<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + 'a>>;
 
 /// A database that can be copied while it is in use.
 pub(super) trait Snapshot: Send + Sync {
     /// Writes all that the database held at one moment into `to`, which is an empty file. What was acknowledged before
     /// the call is in it.
-    fn take<'a>(&'a self, to: &'a Path) -> Answer<'a, ()>;
+    fn take<'a>(&'a self, to: &'a Path) -> Taking<'a>;
 }
 
 /// What a configuration keeps its events in.
 pub(super) fn of(config: &Config) -> Result<Box<dyn Snapshot>, Failure> {
-    match config.database.is_file() {
-        true => Ok(Box::new(SqliteFile(config.database.clone()))),
-        false => Err(Failure::input(&config.database, &"there is no such database")),
+    match place(config) {
+        Place::Postgres(url) => Ok(Box::new(PostgresServer(url))),
+        Place::Sqlite(path) if path.is_file() => Ok(Box::new(SqliteFile(path))),
+        Place::Sqlite(path) => Err(Failure::input(&path, &"there is no such database")),
     }
 }
 
 struct SqliteFile(PathBuf);
 
 impl Snapshot for SqliteFile {
-    fn take<'a>(&'a self, to: &'a Path) -> Answer<'a, ()> {
+    fn take<'a>(&'a self, to: &'a Path) -> Taking<'a> {
         Box::pin(async move {
             let mut connection = connect(&self.0, false).await?;
             let copied =
@@ -47,6 +56,28 @@ impl Snapshot for SqliteFile {
             connection.close().await?;
             Ok(copied.map(drop)?)
         })
+    }
+}
+
+struct PostgresServer(String);
+
+impl Snapshot for PostgresServer {
+    fn take<'a>(&'a self, to: &'a Path) -> Taking<'a> {
+        Box::pin(async move {
+            copy_as_it_is(&Place::Postgres(self.0.clone()), &Place::Sqlite(to.to_owned())).await?;
+            settle(to).await
+        })
+    }
+}
+
+/// What was written last may still be in a journal, and only the file is taken.
+pub(super) async fn settle(path: &Path) -> Result<(), StoreError> {
+    let mut connection = connect(path, false).await?;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode = DELETE").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    match mode.as_str() {
+        "delete" => Ok(()),
+        mode => Err(StoreError(format!("the copy keeps a journal ({mode})"))),
     }
 }
 
@@ -92,6 +123,12 @@ fn signed(at_ms: i64, note: String) -> Result<Signed, String> {
     let parsed = Note::parse(note.as_bytes()).map_err(|error| wrong(&error))?;
     let checkpoint = Checkpoint::parse(parsed.text()).map_err(|error| wrong(&error))?;
     Ok(Signed { size: checkpoint.size(), root: checkpoint.root().to_base64(), at_ms, note })
+}
+
+/// What the log calls itself, if it has signed something.
+pub(super) fn origin(log: &LogState) -> Option<String> {
+    let note = Note::parse(log.checkpoint.as_ref()?.note.as_bytes()).ok()?;
+    Checkpoint::parse(note.text()).ok().map(|checkpoint| checkpoint.origin().to_owned())
 }
 
 /// What SQLite finds wrong with the form of a file: pages, trees of pages, indexes.

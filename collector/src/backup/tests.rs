@@ -28,7 +28,9 @@ async fn backup(config: &Config, folder: &Path, now_ms: i64) -> Made {
 
 async fn back(file: &Path, config: &Config) -> Config {
     let config = config_at(config, &file.with_extension("db"));
-    restore(&Restore { file, config: &config, files_to: None, force: false, now_ms: NOW_MS }).await.unwrap();
+    restore(&Restore { file, config: &config, scratch: None, files_to: None, force: false, now_ms: NOW_MS })
+        .await
+        .unwrap();
     config
 }
 

@@ -62,7 +62,12 @@ pub(super) async fn unpacked(
         verified.wrong.push("the log in the database is not the one that the manifest tells of".to_owned());
     }
     verified.wrong.extend(snapshot::faults_of_form(&copy).await?);
-    let opened = StoredEvidence::open(&config_at(config, &copy)).await;
+    let mut there = config_at(config, &copy);
+    // The name of the log is what the manifest says, which only whoever has the key can have written.
+    if let Some(origin) = verified.manifest.log.as_ref().and_then(snapshot::origin) {
+        there.log_name = origin;
+    }
+    let opened = StoredEvidence::open(&there).await;
     let mut evidence = match opened {
         Ok(evidence) => evidence,
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arms::{Rate, ln_evidence_above, ln_evidence_below};
@@ -19,14 +20,16 @@ pub(crate) enum Decision {
 }
 
 /// What the judge sees, as it is shown and kept with a decision.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "TrialFigures")]
 pub(crate) struct Report {
     /// Requests that the candidate judged.
     pub(crate) judged: u64,
     pub(crate) tests: Vec<Finding>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "TrialTest")]
 pub(crate) struct Finding {
     pub(crate) test: &'static str,
     /// The share on each side and what it was counted over. Of `heap`: bytes grown, and instances.

@@ -1,30 +1,41 @@
 //! What an operator asks of a candidate. Every field has a default; a deployment says only what differs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "JudgeRules")]
 pub(crate) struct Rules {
     /// Whether the judge rolls back and promotes by itself. Otherwise it only shows what it sees.
     pub(crate) automatic: bool,
     /// The probability that a candidate which keeps all margins is ever rolled back, over the whole trial.
+    #[schemars(range(min = 0.000_001, max = 0.5))]
     pub(crate) false_alarm: f64,
     /// Requests of each arm, or pairs of a shadow, before anything is concluded from them.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(crate) events_min: u64,
     /// Judgements in a row that must agree before a rollback.
+    #[schemars(range(min = 1, max = 3_600))]
     pub(crate) confirm: u32,
     /// How much the share of blocked requests may rise, and fall; none does not look.
+    #[schemars(range(min = 0, max = 0.9))]
     pub(crate) blocks_more: Option<f64>,
+    #[schemars(range(min = 0, max = 0.9))]
     pub(crate) blocks_less: Option<f64>,
     /// How much the share of blocked requests may rise on `benign_routes`.
+    #[schemars(range(min = 0, max = 0.9))]
     pub(crate) false_positives: Option<f64>,
     /// Routes whose requests are known to be harmless.
+    #[schemars(length(max = ROUTES_MAX))]
     pub(crate) benign_routes: Vec<String>,
     /// Events labelled as false positives before they count; none does not look.
     pub(crate) feedback: Option<u64>,
     /// How much the share of requests with a fault of the filter may rise.
+    #[schemars(range(min = 0, max = 0.9))]
     pub(crate) errors: Option<f64>,
     /// How much the share of slow requests may rise, where 5 % of the active arm's are slow by definition.
+    #[schemars(range(min = 0, max = 0.9))]
     pub(crate) latency: Option<f64>,
     /// How many bytes an instance's heap may grow over what it was before.
     pub(crate) heap: Option<u64>,
@@ -33,8 +44,9 @@ pub(crate) struct Rules {
 }
 
 /// Both must be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "PromoteRule")]
 pub(crate) struct Promote {
     /// Seconds without a suspicion.
     pub(crate) after_s: u32,

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::request::check_reason;
 use super::{BY_HAND, Desk, File, Open, Refusal, Request, file};
 use crate::canary::{Report, Tally};
+use crate::domain::shown;
 use crate::domain::{BundleInfo, Deed, Deployment, Entry, Mode, Pushed, State};
 use crate::store::Change;
 
@@ -45,7 +46,13 @@ impl Desk {
             return Err(Refusal::Conflict(format!("another bundle is {name} version {version} already")));
         }
         self.replace(&File::of(pushed));
-        tracing::info!(bundle = info.id, name = info.name, version = info.version, who, "bundle pushed");
+        tracing::info!(
+            bundle = info.id,
+            name = info.name,
+            version = info.version,
+            who = shown::person(who),
+            "bundle pushed"
+        );
         Ok((info, there.is_none()))
     }
 
@@ -165,8 +172,8 @@ impl Desk {
         if !self.store.change(change).await? {
             return Err(Refusal::Conflict("the deployment is not under way any more".to_owned()));
         }
-        let (who, why) = (entry.who.clone(), entry.why.clone());
-        tracing::info!(deployment = number, state = ?state, who, why, "deployment changes");
+        // Why, stands in its history.
+        tracing::info!(deployment = number, state = ?state, who = shown::person(&entry.who), "deployment changes");
         let mut changed = Deployment { state, tally, ..deployment.clone() };
         changed.history.push(entry);
         let mut now = self.now();

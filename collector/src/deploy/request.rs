@@ -2,27 +2,34 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Refusal;
 use crate::canary::Rules;
 use crate::domain::{BundleInfo, Mode, Plan};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "DeploymentRequest")]
 pub(crate) struct Request {
     /// The id of a pushed bundle.
     pub(crate) bundle: String,
     mode: Mode,
     #[serde(default)]
+    #[schemars(range(max = 100))]
     percent: Option<u8>,
     #[serde(default)]
+    #[schemars(length(max = LABELS_MAX), inner(length(min = 1, max = WORD_CHARS_MAX)))]
     labels: Vec<String>,
     #[serde(default)]
+    #[schemars(length(min = 1, max = WORD_CHARS_MAX))]
     key: Option<String>,
     #[serde(default)]
+    #[schemars(length(min = 1, max = WORD_CHARS_MAX))]
     salt: Option<String>,
     #[serde(default)]
+    #[schemars(length(max = REASON_BYTES_MAX))]
     pub(super) reason: String,
     #[serde(default)]
     judge: Rules,

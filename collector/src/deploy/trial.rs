@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::change::figures;
 use super::{Desk, JUDGE, Open, Refusal};
 use crate::canary::{Context, Decision, HEAPS_MAX, Sample};
-use crate::domain::{Deed, Deployment, Entry, Label, Outcome, Received, State};
+use crate::domain::{Deed, Deployment, Entry, Label, Outcome, Received, State, Words};
 use crate::store::{Change, Feedback};
 
 impl Desk {
@@ -48,6 +48,9 @@ impl Desk {
         let previous = self.store.label(event.to_owned()).await?;
         let feedback = Feedback { event: event.to_owned(), label, at_ms: now_ms, who: who.to_owned() };
         self.store.change(Change::PutFeedback(feedback)).await?;
+        if previous != Some(label) {
+            *self.now().counts.feedback.entry(label.word()).or_default() += 1;
+        }
         if let (Some(open), Some(sample)) = (&mut self.now().open, Sample::read(&body)) {
             open.count(|context, tally| tally.label(context, &sample, previous, label));
         }

@@ -1,13 +1,15 @@
 //! A pushed bundle: what the collector reads of it. Filters verify it again; what is checked here spares them the
 //! download of something that they would refuse.
 
+use schemars::JsonSchema;
 use sentinel_bundle::{Bundle, Contents, Manifest, PublicKey};
 use serde::Serialize;
 
 pub(crate) use sentinel_bundle::BUNDLE_BYTES_MAX;
 
 /// A bundle without its bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Bundle")]
 pub(crate) struct BundleInfo {
     /// SHA-256 of the manifest, in hex.
     pub(crate) id: String,
@@ -60,6 +62,12 @@ impl TrustKeys {
         let bundle = Bundle::open(bytes, &self.0, now_s, None).map_err(|error| error.to_string())?;
         header(bundle.id().to_string(), bundle.manifest())
     }
+}
+
+/// When filters do not take it any more, of a bundle that was checked.
+pub(crate) fn bundle_ends_ms(bytes: &[u8]) -> Option<i64> {
+    let contents = Contents::read(bytes).ok()?;
+    i64::try_from(contents.manifest().expires).ok()?.checked_mul(1_000)
 }
 
 fn header(id: String, manifest: &Manifest) -> Result<Header, String> {

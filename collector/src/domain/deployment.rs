@@ -1,11 +1,13 @@
 //! A deployment: one bundle on its way to being the active one, or back.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{BundleInfo, Words, word_enum};
 
 word_enum! {
     /// How a candidate is tried.
+    #[schemars(rename = "DeploymentMode")]
     Mode {
         /// Judged beside the active bundle, never acted on.
         Shadow = "shadow",
@@ -17,6 +19,7 @@ word_enum! {
 }
 
 word_enum! {
+    #[schemars(rename = "DeploymentState")]
     State {
         Running = "running",
         /// Traffic goes on as it is, and nothing is decided by itself.
@@ -28,6 +31,7 @@ word_enum! {
 
 word_enum! {
     /// What was done to a deployment.
+    #[schemars(rename = "DeploymentDeed")]
     Deed {
         Started = "started",
         Frozen = "frozen",
@@ -39,6 +43,7 @@ word_enum! {
 
 word_enum! {
     /// What a person says about a decision.
+    #[schemars(rename = "FeedbackLabel")]
     Label {
         FalsePositive = "false_positive",
         TruePositive = "true_positive",
@@ -83,7 +88,8 @@ pub(crate) struct Deployment {
 }
 
 /// One thing that was done, by whom and why.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "DeploymentEntry")]
 pub(crate) struct Entry {
     pub(crate) at_ms: i64,
     pub(crate) what: Deed,
@@ -91,6 +97,7 @@ pub(crate) struct Entry {
     pub(crate) why: String,
     /// The figures that led to it, as JSON.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::as_json")]
+    #[schemars(with = "Option<serde_json::Value>")]
     pub(crate) figures: Option<String>,
 }
 

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::Fired;
+use super::signals::Signals;
 
 /// One element of a batch, in the order of the batch.
 #[derive(Clone, Debug)]
@@ -53,6 +54,7 @@ pub(crate) struct StoredEvent {
     pub(crate) score: f64,
     pub(crate) findings: Vec<Finding>,
     pub(crate) provenance: Provenance,
+    pub(crate) signals: Signals,
     /// The event as received, byte for byte.
     pub(crate) body: String,
 }
@@ -127,6 +129,7 @@ impl StoredEvent {
             score,
             findings,
             provenance,
+            signals: Signals::of(body),
             body: body.to_owned(),
         })
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{NewEvent, Words, word_enum};
@@ -138,7 +139,7 @@ pub(crate) struct Sum {
 }
 
 /// What an auditor asks of a period. Lists have the largest first, ties in the order of names.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Compliance {
     pub(crate) events: i64,
     pub(crate) verdicts: BTreeMap<String, i64>,
@@ -162,7 +163,8 @@ impl Compliance {
     pub(crate) const RULES_MAX: usize = 1_000;
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Detections")]
 pub(crate) struct Detected {
     pub(crate) name: String,
     /// In which it was found at least once.

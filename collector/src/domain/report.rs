@@ -1,5 +1,6 @@
 //! Answers: what became of a batch, a page of events, the account of each VM.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cursor, FoundEvent};
@@ -23,7 +24,7 @@ pub(crate) struct Page {
     pub(crate) next: Option<Cursor>,
 }
 
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub(crate) struct GapsPage {
     pub(crate) vms: Vec<VmGaps>,
     /// The last VM of this page, if there are more.
@@ -32,7 +33,7 @@ pub(crate) struct GapsPage {
 
 /// The account of one VM. A VM counts its events from 1, so what is missing below `last_seq` was lost or is still
 /// on its way; what it had after `last_seq` cannot be known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct VmGaps {
     pub(crate) vm: String,
     pub(crate) first_seq: i64,
@@ -49,14 +50,15 @@ impl VmGaps {
 }
 
 /// Both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct SeqRange {
     pub(crate) first: i64,
     pub(crate) last: i64,
 }
 
 /// The size of the store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "StoreCounts")]
 pub(crate) struct Counts {
     pub(crate) events: i64,
     pub(crate) quarantined: i64,

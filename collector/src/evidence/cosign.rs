@@ -4,7 +4,6 @@
 //! missed is one consistency proof when it is back. Only cosignatures that verify are kept.
 
 mod ask;
-mod line;
 mod place;
 mod quorum;
 mod standing;
@@ -15,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::outgoing::Outgoing;
 use crate::store::Store;
 use ask::Asker;
 pub(crate) use place::WitnessPlace;
@@ -42,10 +42,16 @@ impl Cosigners {
     }
 
     /// Never ends; its tasks end with it. `published` has the size of the newest checkpoint that this collector signed.
-    pub(crate) async fn run(&self, published: watch::Receiver<i64>, now_ms: fn() -> i64) {
+    pub(crate) async fn run(
+        &self,
+        outgoing: &Arc<Outgoing>,
+        published: watch::Receiver<i64>,
+        now_ms: fn() -> i64,
+    ) {
         let mut tasks = JoinSet::new();
         for (place, board) in self.places.iter().zip(&self.boards) {
-            let asker = Asker::new(Arc::clone(&self.store), place.clone(), Arc::clone(board), now_ms);
+            let (store, outgoing) = (Arc::clone(&self.store), Arc::clone(outgoing));
+            let asker = Asker::new(store, outgoing, place.clone(), Arc::clone(board), now_ms);
             tasks.spawn(asker.run(published.clone(), self.every));
         }
         while let Some(ended) = tasks.join_next().await {

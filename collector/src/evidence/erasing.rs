@@ -18,7 +18,8 @@ pub(crate) struct Eraser {
 }
 
 /// What an erasure came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Erasure")]
 pub(crate) struct Erased {
     pub(crate) events: u64,
     pub(crate) keys: u64,

@@ -227,6 +227,28 @@ impl Keeper {
         }
     }
 
+    /// Whether anything in the database opens only with another key than the first of the ring.
+    pub(crate) async fn needs_others(&self) -> Result<bool, KeeperError> {
+        let first = self.ring.first().id();
+        let wrong = |reason| KeeperError::Key { what: "a key cannot be read", reason };
+        if let Some(root) = self.store.secret(ROOT.to_owned()).await?
+            && Wrapped::parse(&root).map_err(wrong)?.kek() != first
+        {
+            return Ok(true);
+        }
+        let mut after = 0;
+        loop {
+            let rows = self.store.data_keys(after, KEYS_AT_ONCE).await?;
+            let Some(last) = rows.last() else { return Ok(false) };
+            after = last.id;
+            for row in &rows {
+                if matches!(key_row(row)?.state, KeyState::Live(wrapped) if wrapped.kek() != first) {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
     async fn erasures(&self) -> Result<Erasures, StoreError> {
         Ok(Erasures(u64::try_from(self.store.erasures().await?).unwrap_or(0)))
     }

@@ -3,6 +3,7 @@
 //! A leaf of an event commits to the event's text and binds what decided; it tells nothing that could name a person, so
 //! it may be shown to outsiders and stays when the text is erased.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::StoredEvent;
@@ -27,8 +28,9 @@ struct EventLeaf<'a> {
     commitment: String,
 }
 
-#[derive(Serialize)]
-struct AccessLeaf<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AccessEntry")]
+pub(crate) struct AccessLeaf<'a> {
     leaf: &'static str,
     at_ms: i64,
     who: &'a str,

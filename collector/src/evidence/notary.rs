@@ -180,6 +180,22 @@ impl Notary {
         Ok(Grown { after: Some(newest.size), tree })
     }
 
+    /// Whether the stored log is the one that this key has signed.
+    pub(crate) async fn check(&self) -> Result<(), NotaryError> {
+        self.resume().await.map(drop)
+    }
+
+    /// Signs, from the next entry on, a log that another name has signed until now. What was signed before is checked first,
+    /// and stays as it is.
+    pub(crate) async fn succeed(&self, old: SignerKey, now_ms: i64) -> Result<(), NotaryError> {
+        let grown = Self::new(Arc::clone(&self.store), old).resume().await?;
+        let busy = || StoreError("a collector signs the log just now; stop it first".to_owned());
+        if !self.store.lead().await? {
+            return Err(busy().into());
+        }
+        self.grow(grown, now_ms).await?.map(drop).ok_or_else(|| busy().into())
+    }
+
     pub(crate) fn open(&self, note: &str) -> Result<SignedCheckpoint, String> {
         let verifier = self.key.verifier();
         Checkpoint::open(note.as_bytes(), verifier.name(), std::slice::from_ref(verifier))

@@ -73,6 +73,15 @@ impl Reader {
         wanted.iter().all(|word| words.contains(word)).then_some(event.time_ms)
     }
 
+    /// The events of at most `n_max` entries of the log, from an index on, with the index of each.
+    pub(crate) async fn at(&self, from: i64, n_max: usize) -> Result<Vec<(i64, String)>, KeeperError> {
+        let mut opened = Vec::new();
+        for event in self.store.events_at(from, n_max).await? {
+            opened.push((event.idx, self.body(event).await?));
+        }
+        Ok(opened)
+    }
+
     pub(crate) async fn event(&self, id: String) -> Result<Option<String>, KeeperError> {
         match self.store.event(id).await? {
             Some(event) => self.body(event).await.map(Some),

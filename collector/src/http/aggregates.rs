@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
@@ -14,7 +15,7 @@ use super::params::{Params, RawQuery};
 use super::period;
 use crate::domain::{HOUR_MS, Kind, Sum, SumsQuery, Words as _};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Aggregates {
     by: &'static str,
     every: &'static str,
@@ -24,7 +25,8 @@ pub(crate) struct Aggregates {
     buckets: Vec<Bucket>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, JsonSchema)]
+#[schemars(rename = "AggregateBucket")]
 struct Bucket {
     since_ms: i64,
     /// Of the values that are the most frequent in the whole period.
@@ -86,5 +88,5 @@ fn buckets(sums: Vec<Sum>) -> Vec<Bucket> {
 
 /// With [`TOP_MAX`], what bounds an answer to a few megabytes.
 const BUCKETS_MAX: i64 = 1_000;
-const TOP_DEFAULT: usize = 20;
-const TOP_MAX: usize = 100;
+pub(super) const TOP_DEFAULT: usize = 20;
+pub(super) const TOP_MAX: usize = 100;

@@ -6,10 +6,11 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 use super::App;
@@ -103,12 +104,13 @@ pub(crate) async fn require(
         // Whoever has no token at all need not know.
         let is_for_admins =
             matches!(permission, Permission::Deploy | Permission::PushBundle | Permission::Feedback);
-        return Err(
+        let error =
             match is_for_admins && !app.gate.door.has_admin() && !app.store.has_admin(now_ms()).await? {
                 true => ApiError::no_admin(),
                 false => ApiError::forbidden(permission),
-            },
-        );
+            };
+        // The journal says who was refused.
+        return Ok((Extension(Who(principal.who().to_owned())), error).into_response());
     }
     if !is_journaled(permission) {
         request.extensions_mut().insert(Who(principal.who().to_owned()));
@@ -164,7 +166,9 @@ const fn is_journaled(permission: Permission) -> bool {
         | Permission::ManageKeys
         | Permission::ManageSubjects
         | Permission::Backup
-        | Permission::ReadJournal => true,
+        | Permission::ReadJournal
+        | Permission::ManageAlerts
+        | Permission::Operate => true,
     }
 }
 

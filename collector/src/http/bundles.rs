@@ -1,11 +1,13 @@
-//! `/v1/bundles`: taking bundles in, and saying which there are.
+//! `/v1/bundles`: taking bundles in, saying which there are, and giving one out to whoever checks what it decided.
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
@@ -16,7 +18,8 @@ use super::events::now_ms;
 use super::params::{Params, RawQuery};
 use crate::domain::{BUNDLE_BYTES_MAX, BundleInfo};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Bundles")]
 pub(crate) struct List {
     bundles: Vec<BundleInfo>,
 }
@@ -35,4 +38,15 @@ pub(crate) async fn push(
 pub(crate) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Result<Json<List>, ApiError> {
     Params::read(query)?.done()?;
     Ok(Json(List { bundles: app.store().bundles().await? }))
+}
+
+/// The file, as it was pushed. Its policy may name what nobody else shall know, so it is for those who read content.
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let none = || ApiError::not_found("there is no bundle with this id");
+    let Path(id) = id.map_err(|_| none())?;
+    let pushed = app.store().bundle(id).await?.ok_or_else(none)?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], pushed.bytes).into_response())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
@@ -12,7 +13,8 @@ use super::params::{Params, RawQuery};
 use super::period;
 use crate::domain::Compliance;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ComplianceReport")]
 pub(crate) struct Report {
     since_ms: i64,
     until_ms: i64,

@@ -6,6 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -19,7 +20,8 @@ use crate::canary::Report;
 use crate::deploy::{self, Verb};
 use crate::domain::{BundleInfo, Deployment, Entry, Mode};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Deployments")]
 pub(crate) struct List {
     active: Option<BundleInfo>,
     current: Option<Shown>,
@@ -27,7 +29,8 @@ pub(crate) struct List {
     next: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Deployment")]
 pub(crate) struct Shown {
     number: i64,
     state: crate::domain::State,
@@ -38,6 +41,7 @@ pub(crate) struct Shown {
     salt: String,
     key: Option<String>,
     labels: Vec<String>,
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     judge: Option<Box<RawValue>>,
     started_ms: i64,
     history: Vec<Entry>,
@@ -46,6 +50,7 @@ pub(crate) struct Shown {
     figures: Option<Report>,
     /// What was counted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     counts: Option<Box<RawValue>>,
 }
 
@@ -73,9 +78,10 @@ pub(crate) async fn begin(
     Ok((StatusCode::CREATED, Json(Shown::of(deployment))))
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Change {
+#[schemars(rename = "DeploymentChange")]
+pub(super) struct Change {
     #[serde(default)]
     reason: String,
 }
@@ -114,5 +120,5 @@ impl Shown {
     }
 }
 
-const LIMIT_DEFAULT: usize = 20;
-const LIMIT_MAX: usize = 100;
+pub(super) const LIMIT_DEFAULT: usize = 20;
+pub(super) const LIMIT_MAX: usize = 100;

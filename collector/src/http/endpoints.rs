@@ -29,6 +29,13 @@ pub(crate) fn needs(method: &str, path: &str) -> Option<Needs> {
     found.map(|endpoint| endpoint.needs)
 }
 
+/// As it stands in the list.
+pub(crate) fn known(method: &str, path: &str) -> Option<(&'static str, &'static str)> {
+    let method = if method == "HEAD" { "GET" } else { method };
+    let found = ENDPOINTS.iter().find(|endpoint| endpoint.method == method && endpoint.path == path);
+    found.map(|endpoint| (endpoint.method, endpoint.path))
+}
+
 const fn allowed(method: &'static str, path: &'static str, permission: Permission) -> Endpoint {
     Endpoint { method, path, needs: Needs::Allowed(permission) }
 }
@@ -44,12 +51,16 @@ pub(crate) const ENDPOINTS: &[Endpoint] = {
         allowed("GET", "/v1/events", ReadContent),
         allowed("GET", "/v1/events/{id}", ReadContent),
         allowed("GET", "/v1/events/{id}/proof", ReadProofs),
+        allowed("GET", "/v1/live", ReadContent),
         allowed("GET", "/log/events/{*path}", Export),
         allowed("GET", "/log/{*path}", ReadProofs),
         allowed("GET", "/v1/journal", ReadJournal),
         allowed("GET", "/v1/aggregates", ReadEvents),
         allowed("GET", "/v1/compliance", ReadEvents),
         allowed("GET", "/v1/export", Export),
+        allowed("GET", "/v1/anomalies", ReadEvents),
+        allowed("GET", "/v1/forecast", ReadEvents),
+        allowed("GET", "/v1/reports/weekly", ReadEvents),
         allowed("POST", "/v1/subjects/erase", ManageSubjects),
         allowed("POST", "/v1/second-opinion", AskOpinion),
         allowed("GET", "/v1/gaps", ReadEvents),
@@ -57,15 +68,33 @@ pub(crate) const ENDPOINTS: &[Endpoint] = {
         allowed("POST", "/v1/leases", TakeLease),
         allowed("POST", "/v1/bundles", PushBundle),
         allowed("GET", "/v1/bundles", ReadEvents),
+        allowed("GET", "/v1/bundles/{id}", ReadContent),
         allowed("POST", "/v1/deployments", Deploy),
         allowed("GET", "/v1/deployments", ReadEvents),
         allowed("POST", "/v1/deployments/current/{verb}", Deploy),
         allowed("POST", "/v1/feedback", Feedback),
+        allowed("GET", "/v1/alerts", ReadEvents),
+        allowed("GET", "/v1/alerts/rules", ReadEvents),
+        allowed("GET", "/v1/alerts/deliveries", ReadEvents),
+        allowed("POST", "/v1/alerts/test", ManageAlerts),
+        allowed("GET", "/v1/alerts/{id}", ReadEvents),
+        allowed("POST", "/v1/alerts/{id}/acknowledge", ManageAlerts),
+        allowed("GET", "/v1/silences", ReadEvents),
+        allowed("POST", "/v1/silences", ManageAlerts),
+        allowed("DELETE", "/v1/silences/{id}", ManageAlerts),
+        open("GET", "/openapi.json", Needs::Nothing),
         open("GET", "/health", Needs::Nothing),
         open("GET", "/health/live", Needs::Nothing),
         open("GET", "/health/ready", Needs::Nothing),
         allowed("GET", "/health/detailed", ReadMetrics),
         allowed("GET", "/health/db", ReadMetrics),
+        allowed("GET", "/health/system", ReadMetrics),
+        allowed("GET", "/health/quality-gates", ReadMetrics),
+        allowed("GET", "/health/security", ReadMetrics),
+        allowed("GET", "/health/scaling", ReadMetrics),
+        allowed("GET", "/health/research", ReadMetrics),
+        allowed("GET", "/v1/log-level", Operate),
+        allowed("PUT", "/v1/log-level", Operate),
         allowed("GET", "/metrics", ReadMetrics),
         // Of `people`.
         allowed("GET", "/v1/keys", ManageKeys),
@@ -84,6 +113,9 @@ pub(crate) const ENDPOINTS: &[Endpoint] = {
         open("POST", "/v1/auth/wallet/challenge", Needs::Nothing),
         open("POST", "/v1/auth/wallet/session", Needs::OwnProof),
         open("POST", "/v1/bootstrap", Needs::OwnProof),
+        // The dashboard, which shows nothing by itself.
+        open("GET", "/", Needs::Nothing),
+        open("GET", "/assets/{version}/{*path}", Needs::Nothing),
     ]
 };
 

@@ -3,8 +3,10 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::refusals::Why;
 use crate::access::permission::Permission;
 use crate::access::role::Role;
 use crate::deploy::Refusal;
@@ -98,6 +100,12 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
+    pub(crate) fn last_admin() -> Self {
+        let message = "this would take away the last way in for an admin, and nobody could undo it from here; make \
+                       another admin first, or repeat it with force=true";
+        Self::new(StatusCode::CONFLICT, "last_admin", message)
+    }
+
     pub(crate) fn invalid_bundle(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_bundle", message)
     }
@@ -129,6 +137,13 @@ impl ApiError {
 
     pub(crate) fn too_many_exports() -> Self {
         let message = "too many exports are under way; ask again when one has ended";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message);
+        error.hint = Some(Hint::RetryAfterS(10));
+        error
+    }
+
+    pub(crate) fn too_many_watchers() -> Self {
+        let message = "as many watch the live feed as may; ask again when one has left";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message);
         error.hint = Some(Hint::RetryAfterS(10));
         error
@@ -192,19 +207,28 @@ impl From<Refusal> for ApiError {
     }
 }
 
+/// What every error looks like.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(super) struct Body {
+    error: Content,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErrorContent")]
+struct Content {
+    /// For programs: it never changes for the same reason.
+    #[schemars(schema_with = "super::openapi::any_code")]
+    code: &'static str,
+    /// For people.
+    message: String,
+    /// The parameter at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<Box<str>>,
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body {
-            error: Content,
-        }
-        #[derive(Serialize)]
-        struct Content {
-            code: &'static str,
-            message: String,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            parameter: Option<Box<str>>,
-        }
         let error = Content { code: self.code, message: self.message, parameter: self.parameter };
         let mut response = (self.status, Json(Body { error })).into_response();
         let hint = match self.hint {
@@ -216,6 +240,10 @@ impl IntoResponse for ApiError {
         };
         if let Some((name, value)) = hint {
             response.headers_mut().insert(name, value);
+        }
+        if matches!(self.status.as_u16(), 401 | 403) {
+            let why = self.detail.as_deref().unwrap_or(self.code);
+            response.extensions_mut().insert(Why(why.to_owned()));
         }
         if let Some(detail) = self.detail {
             response.extensions_mut().insert(PrivateDetail(detail));

@@ -8,6 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
@@ -15,20 +16,21 @@ use tokio::time::timeout;
 use super::App;
 use super::body;
 use super::error::ApiError;
+use super::exchange_lines;
 use super::filter;
 use super::params::{Params, RawQuery};
 use crate::domain::{Outcome, Received};
 use crate::evidence::Opened;
 
 /// What became of a batch. It is sent only after everything in it is on disk.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct IngestReport {
     accepted: usize,
     duplicates: usize,
     quarantined: Vec<Quarantined>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Quarantined {
     index: usize,
     reason: String,
@@ -49,6 +51,11 @@ pub(crate) async fn ingest(
     };
     app.metrics.count_batch(&elements, &outcomes, begun.elapsed());
     app.desk.count(&elements, &outcomes);
+    exchange_lines::write(&elements, &outcomes, &app.keeper);
+    if let Some(tracer) = &app.tracer {
+        tracer.offer(&elements, &outcomes);
+    }
+    app.alarm.saw(&elements, &outcomes, now_ms());
     let report = IngestReport::of(outcomes);
     tracing::debug!(
         accepted = report.accepted,
@@ -138,8 +145,8 @@ pub(crate) fn now_ms() -> i64 {
 }
 
 pub(crate) const BODY_BYTES_MAX: usize = 4 << 20;
-const EVENTS_MAX: usize = 1_000;
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
+pub(super) const EVENTS_MAX: usize = 1_000;
+pub(super) const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_MAX: usize = 1_000;
 /// Longer than the store waits for a lock, shorter than a filter waits for its answer again and again.
 const APPEND_WAIT: Duration = Duration::from_secs(15);

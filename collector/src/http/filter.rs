@@ -7,6 +7,15 @@ use crate::evidence::Keeper;
 
 /// Takes the parameters that narrow, and leaves those about pages.
 pub(super) fn narrowing(params: &mut Params, keeper: &Keeper) -> Result<Filter, ApiError> {
+    Ok(Filter {
+        since_ms: params.number("since_ms", 0..=i64::MAX)?,
+        until_ms: params.number("until_ms", 0..=i64::MAX)?,
+        ..of_an_event(params, keeper)?
+    })
+}
+
+/// All but the period.
+pub(super) fn of_an_event(params: &mut Params, keeper: &Keeper) -> Result<Filter, ApiError> {
     let words = match params.text("text")? {
         // A question without words would be answered with every event.
         Some(text) => keeper
@@ -26,8 +35,6 @@ pub(super) fn narrowing(params: &mut Params, keeper: &Keeper) -> Result<Filter, 
         subject: params.text("subject")?.map(|id| keeper.subject(&indexed(&id))),
         score_min: params.fraction("score_min", 0.0..=1.0)?,
         score_max: params.fraction("score_max", 0.0..=1.0)?,
-        since_ms: params.number("since_ms", 0..=i64::MAX)?,
-        until_ms: params.number("until_ms", 0..=i64::MAX)?,
         ..Filter::default()
     })
 }

@@ -21,5 +21,5 @@ pub(crate) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Result
     Ok(Json(app.store.gaps(query).await?))
 }
 
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
+pub(super) const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_MAX: usize = 1_000;

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::access::api_key::Presented;
 use crate::access::challenge::{Challenger, Site};
@@ -19,8 +20,11 @@ use crate::access::role::{Role, Roles};
 use crate::access::session::{LIFETIME_S_DEFAULT, Session, Sessions};
 use crate::access::throttle::Throttle;
 use crate::access::wallet::Address;
-use crate::config::{Config, JwtIssuer};
+use crate::config::{Config, JwtIssuer, JwtKeys, key_url};
+use crate::domain::shown;
 use crate::domain::{Holder, HolderKind};
+use crate::fetched_keys::FetchedKeys;
+use crate::outgoing::Outgoing;
 use crate::store::{Store, StoreError};
 use crate::vault::Root;
 
@@ -29,7 +33,8 @@ use super::error::ApiError;
 
 pub(crate) struct Gate {
     pub(super) door: Door,
-    provider: Option<RwLock<Provider>>,
+    provider: Option<Arc<RwLock<Provider>>>,
+    fetched_keys: Option<Arc<FetchedKeys>>,
     pub(super) wallets: Option<WalletGate>,
     throttle: Option<Mutex<Throttle>>,
 }
@@ -50,12 +55,21 @@ pub(super) struct Refusal {
 }
 
 impl Gate {
-    pub(crate) fn open(config: &Config, root: &Root) -> Result<Self, String> {
+    pub(crate) fn open(config: &Config, root: &Root, outgoing: &Arc<Outgoing>) -> Result<Self, String> {
         let wallets = config.site.as_deref().map(|address| WalletGate::open(address, root)).transpose()?;
         let provider = config.jwt.as_ref().map(provider).transpose()?;
+        let provider = provider.map(|provider| Arc::new(RwLock::new(provider)));
+        let fetched_keys = match (&config.jwt, &provider) {
+            (Some(JwtIssuer { keys: JwtKeys::Url(url), .. }), Some(provider)) => {
+                let (outgoing, provider) = (Arc::clone(outgoing), Arc::clone(provider));
+                Some(Arc::new(FetchedKeys::new(key_url(url)?, outgoing, provider)))
+            }
+            _ => None,
+        };
         Ok(Self {
             door: Door::new(config),
-            provider: provider.map(RwLock::new),
+            provider,
+            fetched_keys,
             wallets,
             throttle: config.throttle.then(Mutex::default),
         })
@@ -70,9 +84,13 @@ impl Gate {
         self.provider.is_some()
     }
 
+    pub(crate) const fn fetched_keys(&self) -> Option<&Arc<FetchedKeys>> {
+        self.fetched_keys.as_ref()
+    }
+
     /// After the file with keys of the identity provider has changed.
-    pub(crate) fn reload(&self, issuer: &JwtIssuer) -> Result<(), String> {
-        let keys = keys(issuer)?;
+    pub(crate) fn reload(&self, key_file: &Path) -> Result<(), String> {
+        let keys = keys(key_file)?;
         if let Some(provider) = &self.provider {
             provider.write().unwrap_or_else(PoisonError::into_inner).set_keys(keys);
         }
@@ -113,7 +131,12 @@ impl Gate {
                     let roles = roles_of(store, &opened.address).await?;
                     return Ok(opened.with(roles).map_err(Refusal::of).map(|session| {
                         let Session { principal, id, expires_ms } = session;
-                        tracing::debug!(session = id, expires_ms, who = principal.who(), "a session goes on");
+                        tracing::debug!(
+                            session = id,
+                            expires_ms,
+                            who = shown::person(principal.who()),
+                            "a session goes on"
+                        );
                         principal
                     }));
                 }
@@ -122,8 +145,14 @@ impl Gate {
         }
         if let Some(provider) = &self.provider {
             let given = given(store).await?;
-            let provider = provider.read().unwrap_or_else(PoisonError::into_inner);
-            match provider.sign_in(token, &given, now_ms) {
+            let mut found = read(provider).sign_in(token, &given, now_ms);
+            if let (Err(error), Some(keys)) = (&found, &self.fetched_keys) {
+                let may_be_newer = read(provider).may_have_newer_key_for(token, error);
+                if may_be_newer && keys.ask_for_unknown().await {
+                    found = read(provider).sign_in(token, &given, now_ms);
+                }
+            }
+            match found {
                 Ok(principal) => return Ok(Ok(principal)),
                 Err(error) if reason.is_none() || error.is_about_claims() => reason = Some(error),
                 Err(_) => {}
@@ -196,9 +225,16 @@ async fn given(store: &dyn Store) -> Result<BTreeMap<String, Roles>, StoreError>
     Ok(holders.into_iter().map(|Holder { name, roles, .. }| (name, roles)).collect())
 }
 
+fn read(provider: &RwLock<Provider>) -> RwLockReadGuard<'_, Provider> {
+    provider.read().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn provider(issuer: &JwtIssuer) -> Result<Provider, String> {
-    let keys = keys(issuer)?;
-    let JwtIssuer { issuer, audience, roles_claim, .. } = issuer;
+    let JwtIssuer { issuer, audience, keys: source, roles_claim } = issuer;
+    let keys = match source {
+        JwtKeys::File(file) => keys(file)?,
+        JwtKeys::Url(_) => KeySet::default(),
+    };
     let expected =
         Expected { issuer: issuer.clone(), audience: audience.clone(), leeway_s: LEEWAY_S, kinds: KINDS };
     let mut roles = RoleClaim { claim: roles_claim.clone(), ..RoleClaim::default() };
@@ -207,7 +243,7 @@ fn provider(issuer: &JwtIssuer) -> Result<Provider, String> {
     Provider::new(keys, expected, roles).map_err(|reason| format!("jwt: {reason}"))
 }
 
-fn keys(JwtIssuer { key_file, .. }: &JwtIssuer) -> Result<KeySet, String> {
+fn keys(key_file: &Path) -> Result<KeySet, String> {
     let at = |reason: &dyn std::fmt::Display| format!("jwt key file {}: {reason}", key_file.display());
     let document = std::fs::read(key_file).map_err(|error| at(&error))?;
     let found = jwks::parse(&document, Origin::File).map_err(|error| at(&error))?;

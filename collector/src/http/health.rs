@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
@@ -15,28 +16,32 @@ use crate::domain::Counts;
 use crate::evidence::WitnessStanding;
 use crate::store::StoreError;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "HealthStatus")]
 enum Status {
     Ok,
     Unavailable,
 }
 
-#[derive(Serialize)]
-struct Brief {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Health")]
+pub(super) struct Brief {
     status: Status,
 }
 
-#[derive(Serialize)]
-struct Database {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DatabaseHealth")]
+pub(super) struct Database {
     status: Status,
     ping_us: u64,
     #[serde(flatten)]
     counts: Option<Counts>,
 }
 
-#[derive(Serialize)]
-struct Detailed {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DetailedHealth")]
+pub(super) struct Detailed {
     status: Status,
     version: &'static str,
     uptime_s: u64,
@@ -45,7 +50,8 @@ struct Detailed {
     log: Log,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LogHealth")]
 struct Log {
     /// What the newest checkpoint is over, and when it was signed.
     size: i64,
@@ -53,7 +59,8 @@ struct Log {
     witnesses: Vec<Witness>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WitnessHealth")]
 struct Witness {
     name: String,
     address: String,
@@ -64,7 +71,8 @@ struct Witness {
     problem: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BacklogHealth")]
 struct Backlog {
     ingest_in_flight: usize,
     ingest_in_flight_max: usize,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -79,16 +80,19 @@ fn parameters(query: &str) -> String {
     said.join("&")
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Journal")]
 pub(crate) struct List {
     entries: Vec<Line>,
     next: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "JournalLine")]
 struct Line {
     index: i64,
     /// As it stands in the log.
+    #[schemars(with = "Option<crate::evidence::AccessLeaf<'static>>")]
     entry: Option<Box<RawValue>>,
 }
 
@@ -106,7 +110,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Result
     Ok(Json(List { entries: found.into_iter().map(line).collect(), next }))
 }
 
-const NAMES_NOBODY: [&str; 17] = [
+const NAMES_NOBODY: [&str; 18] = [
     "limit",
     "before",
     "after",
@@ -124,8 +128,9 @@ const NAMES_NOBODY: [&str; 17] = [
     "by",
     "every",
     "top",
+    "force",
 ];
 const PARAMETERS_MAX: usize = 32;
 const TARGET_CHARS_MAX: usize = 256;
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
+pub(super) const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_MAX: usize = 1_000;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -12,12 +13,15 @@ use super::error::ApiError;
 use super::events::now_ms;
 use crate::lease::{Granted, Lease, Source};
 
-#[derive(Deserialize)]
-struct Body {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "LeaseRequest")]
+pub(super) struct Body {
+    #[schemars(length(max = LEASES_MAX))]
     leases: Vec<Lease>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Leases")]
 pub(crate) struct Answer {
     leases: Vec<Granted>,
     source: Source,
@@ -37,4 +41,4 @@ pub(crate) async fn grant(State(app): State<Arc<App>>, request: Request) -> Resu
 }
 
 /// One script in Redis counts all of them, and nobody else's meanwhile.
-const LEASES_MAX: usize = 200;
+pub(super) const LEASES_MAX: usize = 200;

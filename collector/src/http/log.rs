@@ -7,6 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -52,13 +53,15 @@ async fn answer(app: &App, path: FilePath) -> Result<Response, ApiError> {
     Ok((headers, bytes).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EventProof")]
 pub(crate) struct Proven {
     id: String,
     index: i64,
     /// The entry of the log, byte for byte.
     leaf: String,
     /// What it says.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     entry: Option<Box<RawValue>>,
     salt: Option<String>,
     /// C2SP tlog-proof.

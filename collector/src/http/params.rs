@@ -13,8 +13,12 @@ use super::error::ApiError;
 
 pub(crate) type RawQuery = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
-/// The parameters that were given and not yet taken.
-pub(crate) struct Params(BTreeMap<String, String>);
+pub(crate) struct Params {
+    /// Those that were given and not yet taken.
+    given: BTreeMap<String, String>,
+    /// Those that were asked for, in the order of asking.
+    known: Vec<String>,
+}
 
 impl Params {
     pub(crate) fn read(query: RawQuery) -> Result<Self, ApiError> {
@@ -26,11 +30,12 @@ impl Params {
                 return Err(ApiError::bad_parameter(&name, format!("{name} is given more than once")));
             }
         }
-        Ok(Self(params))
+        Ok(Self { given: params, known: Vec::new() })
     }
 
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
-        match self.0.remove(name) {
+        self.known.push(name.to_owned());
+        match self.given.remove(name) {
             Some(value) if value.is_empty() => {
                 Err(ApiError::bad_parameter(name, format!("{name} is empty; leave it out instead")))
             }
@@ -81,9 +86,13 @@ impl Params {
 
     /// Call last: whatever was not taken is not known.
     pub(crate) fn done(self) -> Result<(), ApiError> {
-        match self.0.into_keys().next() {
-            Some(name) => Err(ApiError::bad_parameter(&name, "there is no such parameter")),
-            None => Ok(()),
-        }
+        let Some(name) = self.given.into_keys().next() else { return Ok(()) };
+        Err(ApiError::bad_parameter(
+            &name,
+            match self.known.join(", ") {
+                known if known.is_empty() => "there are no parameters here".to_owned(),
+                known => format!("there is no such parameter, but there are {known}"),
+            },
+        ))
     }
 }

@@ -1,25 +1,28 @@
 //! Who may come in, as admins manage it and people use it: keys, wallets, claims, signing in, the first admin.
 
-mod bootstrap;
-mod holders;
-mod keys;
-mod sign_in;
+pub(super) mod bootstrap;
+pub(super) mod holders;
+pub(super) mod keys;
+pub(super) mod sign_in;
 
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
 use super::body::SMALL_BYTES_MAX;
 use super::error::ApiError;
+use super::params::{Params, RawQuery};
 use crate::access::permission::Permission;
 use crate::access::principal::Principal;
 use crate::access::role::{Role, Roles};
 use crate::domain::{Access, Record};
 use crate::evidence::access_leaf;
+use crate::store::{PeopleChange, Ways};
 
 /// The resources; what each of them asks for stands in [`super::endpoints`] and is added by the router.
 pub(super) struct Resources {
@@ -59,8 +62,8 @@ pub(super) fn resources() -> Resources {
     }
 }
 
-#[derive(Serialize)]
-struct Myself {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Myself {
     who: String,
     how: &'static str,
     roles: Vec<&'static str>,
@@ -86,6 +89,24 @@ fn roles(names: &[String]) -> Result<Roles, ApiError> {
         return Err(ApiError::malformed("roles is empty, expected at least one"));
     }
     Roles::parse(&names.join(",")).map_err(ApiError::malformed)
+}
+
+/// `force=true` in the question.
+fn is_forced(query: RawQuery) -> Result<bool, ApiError> {
+    let mut params = Params::read(query)?;
+    let force = params.one_of("force", &["true", "false"])?;
+    params.done()?;
+    Ok(force.as_deref() == Some("true"))
+}
+
+/// The change, which without force is not done if no admin could come in afterwards. Tokens of the configuration are a way
+/// in, and a wallet or a claim is none where nobody signs in with one.
+fn sparing_the_last_admin(app: &App, change: PeopleChange, is_forced: bool, now_ms: i64) -> PeopleChange {
+    if is_forced || app.gate.door.has_admin() {
+        return change;
+    }
+    let ways = Ways { wallets: app.gate.wallets.is_some(), claims: app.gate.has_provider() };
+    PeopleChange::UnlessLastAdmin { change: Box::new(change), ways, now_ms }
 }
 
 fn random<const N: usize>() -> Result<[u8; N], ApiError> {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Request, State};
+use schemars::JsonSchema;
 use sentinel_deep::{Error, Model, Opinion, Speaker, Text};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -93,6 +94,15 @@ impl OpinionDesk {
         text.gauge("sentinel_second_opinion_queue", "Requests that wait for the model.", waiting);
     }
 
+    /// How many places are taken, of how many.
+    pub(super) fn places(&self) -> (usize, usize) {
+        (self.places_max.saturating_sub(self.places.available_permits()), self.places_max)
+    }
+
+    pub(super) fn model(&self) -> &str {
+        self.model.id()
+    }
+
     fn count(&self, result: &str, took: Option<Duration>) {
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         counters.results.add(result);
@@ -122,13 +132,14 @@ fn work(model: &Model, waiting: &Mutex<Receiver<Job>>, working: &AtomicUsize) {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Opinions {
     opinions: Vec<Said>,
     model: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Opinion")]
 struct Said {
     attack: f32,
     head: &'static str,
@@ -186,17 +197,22 @@ fn result(answered: &Result<Json<Opinions>, ApiError>) -> &'static str {
 /// The texts of a body, and how long its sender waits.
 type Asked = (Vec<(Speaker, String)>, Option<Duration>);
 
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "OpinionRequest")]
+pub(super) struct Body {
+    #[schemars(length(min = 1, max = 64))]
+    texts: Vec<One>,
+    deadline_ms: Option<u64>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "OpinionText")]
+struct One {
+    channel: String,
+    text: String,
+}
+
 fn read(body: &[u8]) -> Result<Asked, ApiError> {
-    #[derive(Deserialize)]
-    struct Body {
-        texts: Vec<One>,
-        deadline_ms: Option<u64>,
-    }
-    #[derive(Deserialize)]
-    struct One {
-        channel: String,
-        text: String,
-    }
     let form = "{\"texts\": [{\"channel\": \"user\", \"text\": \"...\"}], \"deadline_ms\": 500}";
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(ApiError::malformed(format!("expected an object {form}, at line 1")));

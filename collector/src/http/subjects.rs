@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::App;
@@ -14,9 +15,11 @@ use super::events::now_ms;
 use crate::domain::indexed;
 use crate::evidence::Erased;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+#[schemars(rename = "ErasureRequest")]
+pub(super) struct Body {
+    #[schemars(length(min = 1))]
     subject: String,
 }
 

@@ -67,6 +67,6 @@ impl Listener for TlsPort {
 }
 
 /// Much longer than it takes over the slowest line that anyone would send events over.
-const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
 /// Beyond it, connections wait in the system's queue.
 const HANDSHAKES_MAX: usize = 1_024;

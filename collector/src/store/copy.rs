@@ -31,9 +31,23 @@ pub(crate) struct Copied {
     pub(crate) leaves: [u8; 32],
 }
 
-/// Nobody may write to either meanwhile. Tables of both are brought up to date first.
+/// Tables of both are brought up to date first. What is written to the source meanwhile is not in the copy.
 pub(crate) async fn copy(from: &Place, to: &Place) -> Result<Copied, StoreError> {
-    let (mut source, mut target) = (End::open(from).await?, End::open(to).await?);
+    transfer(End::open(from).await?, End::open(to).await?).await
+}
+
+/// As [`copy`], from a source whose tables stay as they are, since somebody may be using it. They have to be those of this
+/// program.
+pub(crate) async fn copy_as_it_is(from: &Place, to: &Place) -> Result<Copied, StoreError> {
+    if !super::is_current(from).await? {
+        let reason = "its tables are not those of this version; use the version that its collector has, or run \
+                      `sentinel db migrate`";
+        return Err(StoreError(reason.to_owned()));
+    }
+    transfer(End::connect(from).await?, End::open(to).await?).await
+}
+
+async fn transfer(mut source: End, mut target: End) -> Result<Copied, StoreError> {
     source.begin_reading().await?;
     target.begin_writing().await?;
     for (end, is_source) in [(&mut source, true), (&mut target, false)] {

@@ -44,6 +44,9 @@ pub(crate) enum PeopleChange {
     Give(Holder),
     /// Not done if the holder had nothing.
     TakeAway { kind: HolderKind, name: String },
+    /// The change within, unless it would take away the last admin who can come in, or the last one to stay: a key that has
+    /// a successor ends by itself.
+    UnlessLastAdmin { change: Box<Self>, ways: Ways, now_ms: i64 },
     /// Takes the place of the one that is there.
     PutBootstrap(Bootstrap),
     /// Spends the bootstrap token and makes the admin, in one step. Not done if the token is another one, spent or
@@ -51,6 +54,17 @@ pub(crate) enum PeopleChange {
     FirstAdmin { token: SecretHash, admin: Box<Admin>, now_ms: i64 },
     /// Not done if it was used already. It is forgotten after `until_ms`, whatever else is asked.
     UseNonce { nonce: String, until_ms: i64, now_ms: i64 },
+}
+
+/// In which ways admins come in here, beside keys.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ways {
+    pub(crate) wallets: bool,
+    pub(crate) claims: bool,
+}
+
+impl Ways {
+    pub(in crate::store) const ALL: Self = Self { wallets: true, claims: true };
 }
 
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@
 //! way on it has failed and may be sent again.
 
 mod accounts;
+mod alerts;
 mod append;
 mod change;
 mod copying;

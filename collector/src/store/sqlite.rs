@@ -4,6 +4,7 @@
 //! writer at a time; a single task that commits everything that is waiting turns one flush per batch into one flush
 //! for all of them.
 
+mod alerts;
 mod append;
 mod change;
 mod cosign;
@@ -39,7 +40,7 @@ use crate::domain::{
     GapsPage, GapsQuery, Holder, HolderKind, Hours, Kept, Label, Page, Pushed, Record, SubjectTag, Sum,
     SumsQuery, TileRow,
 };
-use mover::Mover;
+use mover::{Mover, Written};
 use write::{Job, Writer};
 
 #[derive(Debug)]
@@ -79,8 +80,9 @@ impl SqliteStore {
             .await?;
         let (jobs, queue) = mpsc::channel(QUEUED_BATCHES_MAX);
         let write_failed = Arc::new(AtomicBool::new(false));
-        let mover = tokio::spawn(Mover::new(options.clone(), path).run()).abort_handle();
-        let writer = Writer::new(options, connection, Arc::clone(&file), Arc::clone(&write_failed));
+        let written = Written::default();
+        let mover = tokio::spawn(Mover::new(options.clone(), written.clone()).run()).abort_handle();
+        let writer = Writer::new(options, connection, Arc::clone(&file), Arc::clone(&write_failed), written);
         let writer = Mutex::new(Some(tokio::spawn(writer.run(queue))));
         Ok(Self { file, readers, jobs, write_failed, writer, mover })
     }
@@ -397,6 +399,22 @@ mod tests {
         std::fs::rename(folder.path().join("away.db"), &path).unwrap();
         assert!(store.ping().await.is_ok());
         assert_eq!(store.append(vec![suite::event("a", 1)]).await.unwrap(), [Kept::At(0)]);
+    }
+
+    /// A command adds a line beside a collector that runs.
+    #[tokio::test]
+    async fn two_stores_of_one_file_write_by_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.db");
+        let one = SqliteStore::open(&path).await.unwrap();
+        assert_eq!(one.append(vec![suite::event("a", 1)]).await.unwrap(), [Kept::At(0)]);
+        let other = SqliteStore::open(&path).await.unwrap();
+        for at in (1..9).step_by(2) {
+            assert_eq!(other.append(vec![suite::event("a", at + 1)]).await.unwrap(), [Kept::At(at)]);
+            assert_eq!(one.append(vec![suite::event("a", at + 2)]).await.unwrap(), [Kept::At(at + 1)]);
+        }
+        let gaps = one.gaps(GapsQuery { limit: 9, ..GapsQuery::default() }).await.unwrap();
+        assert!(gaps.vms.iter().all(|vm| vm.missing == 0), "{gaps:?}");
     }
 
     #[cfg(unix)]

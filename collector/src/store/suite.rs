@@ -1,7 +1,9 @@
 //! What every store must do, as functions over the trait: a new database runs it and is done.
 
+pub(super) mod alerts;
 mod cosign;
 mod deployments;
+mod last_admin;
 mod log;
 mod people;
 mod sums;
@@ -29,7 +31,9 @@ pub(crate) async fn run<S: Store + 'static>(mut fresh: impl AsyncFnMut() -> S) {
     log::run(&mut fresh).await;
     cosign::run(&mut fresh).await;
     people::run(&mut fresh).await;
+    last_admin::run(&mut fresh).await;
     sums::run(&mut fresh).await;
+    alerts::run(&mut fresh).await;
     deployments::run(fresh).await;
 }
 

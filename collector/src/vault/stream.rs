@@ -18,8 +18,7 @@ use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit};
 use super::{aead::TAG_BYTES, refused::Refused, secret::Secret};
 
 pub(crate) use header::Label;
-#[cfg(test)]
-pub(crate) use header::rewrapped_header;
+pub(crate) use header::{kek_of, rewrapped_header};
 pub(crate) use opener::Opener;
 pub(crate) use sealer::Sealer;
 

@@ -8,13 +8,19 @@ use std::time::Duration;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::port::{Certificate, HANDSHAKE_WAIT};
 
 pub(super) async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Certificate>>,
     router: Router,
     connections_max: usize,
     shutdown: impl Future<Output = ()> + Send,
@@ -39,23 +45,39 @@ pub(super) async fn serve(
                 }
             },
         };
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            // Also between two requests.
-            .header_read_timeout(HEAD_WAIT)
-            .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
-        let connection = open.watch(connection);
+        let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(tls.current()));
+        let (router, watcher) = (router.clone(), open.watcher());
         tokio::spawn(async move {
-            // Whatever the other side did wrong, it has hurt only itself.
-            let _ = connection.await;
+            match acceptor {
+                None => converse(stream, router, watcher).await,
+                Some(acceptor) => match timeout(HANDSHAKE_WAIT, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => converse(stream, router, watcher).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                    Err(_) => tracing::debug!("a TLS handshake took too long"),
+                },
+            }
             drop(place);
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_MAX, open.shutdown()).await.is_err() {
+    if timeout(DRAIN_MAX, open.shutdown()).await.is_err() {
         tracing::warn!("requests were still in flight at the end of the drain");
     }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    watcher: Watcher,
+) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Also between two requests.
+        .header_read_timeout(HEAD_WAIT)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // Whatever the other side did wrong, it has hurt only itself.
+    let _ = watcher.watch(connection).await;
 }
 
 const HEAD_WAIT: Duration = Duration::from_secs(30);

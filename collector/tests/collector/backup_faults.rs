@@ -129,8 +129,14 @@ async fn a_database_that_is_there_is_not_overwritten_and_with_force_gets_another
 }
 
 async fn restore_again(file: &Path, config: &Config) -> std::path::PathBuf {
-    let wanted =
-        sentinel_collector::backup::Restore { file, config, files_to: None, force: true, now_ms: NOW_MS + 1 };
+    let wanted = sentinel_collector::backup::Restore {
+        file,
+        config,
+        scratch: None,
+        files_to: None,
+        force: true,
+        now_ms: NOW_MS + 1,
+    };
     sentinel_collector::backup::restore(&wanted).await.unwrap().moved.swap_remove(0)
 }
 

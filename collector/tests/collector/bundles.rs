@@ -42,6 +42,11 @@ pub(crate) fn expired() -> Vec<u8> {
     seal(9, b"{}", &[1], 1_000)
 }
 
+/// Valid until this second.
+pub(crate) fn sealed_until(version: u64, expires: u64) -> Vec<u8> {
+    seal(version, b"{}", &[1], expires)
+}
+
 fn seal(version: u64, policy: &[u8], keys: &[u8], expires: u64) -> Vec<u8> {
     let keys: Vec<SecretKey> = keys.iter().map(|key| secret(*key)).collect();
     let parts = vec![("policy", Kind::Policy, policy)];

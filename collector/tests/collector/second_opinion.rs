@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Client, Folder, Running, config, start};
 
-static OPINION: LazyLock<SecondOpinion> = LazyLock::new(|| SecondOpinion::new(Model::open(BUILTIN).unwrap()));
+pub(crate) static OPINION: LazyLock<SecondOpinion> =
+    LazyLock::new(|| SecondOpinion::new(Model::open(BUILTIN).unwrap()));
 
 async fn asked_by(folder: &Folder, change: impl FnOnce(&mut SecondOpinion)) -> Running {
     let mut opinion = OPINION.clone();

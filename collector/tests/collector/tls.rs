@@ -21,12 +21,17 @@ async fn serve(folder: &Folder) -> Running {
     start(Config { tls: Some(files(folder)), ..config(&folder.database()) }).await
 }
 
-fn files(folder: &Folder) -> TlsFiles {
+pub(crate) fn files(folder: &Folder) -> TlsFiles {
     TlsFiles { cert: folder.file("cert.pem"), key: folder.file("key.pem") }
 }
 
 fn write(folder: &Folder, seed: u8) {
-    replace(&folder.file("cert.pem"), &pem("CERTIFICATE", &certificate(seed)));
+    write_until(folder, seed, END);
+}
+
+/// A certificate that is valid until then, with its key.
+pub(crate) fn write_until(folder: &Folder, seed: u8, end: &str) {
+    replace(&folder.file("cert.pem"), &pem("CERTIFICATE", &certificate_until(seed, end)));
     replace(&folder.file("key.pem"), &pem("PRIVATE KEY", &[KEY_HEAD, &[seed; 32]].concat()));
 }
 
@@ -167,12 +172,24 @@ const KEY_HEAD: &[u8] =
 /// Ed25519, as an algorithm in a certificate.
 const ALGORITHM: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 
-/// Signed by itself, in DER: as little as RFC 5280 asks for.
+const END: &str = "491231235959Z";
+
 fn certificate(seed: u8) -> Vec<u8> {
+    certificate_until(seed, END)
+}
+
+/// Signed by itself, in DER: as little as RFC 5280 asks for.
+fn certificate_until(seed: u8, end: &str) -> Vec<u8> {
     let key = SigningKey::from_bytes(&[seed; 32]);
     let name =
         der(0x30, &[&der(0x31, &[&der(0x30, &[&[0x06, 0x03, 0x55, 0x04, 0x03], &der(0x0c, &[b"test"])])])]);
-    let validity = der(0x30, &[&der(0x17, &[b"200101000000Z"]), &der(0x17, &[b"491231235959Z"])]);
+    let validity = der(
+        0x30,
+        &[
+            &der(0x17, &[b"200101000000Z"]),
+            &der(if end.len() == END.len() { 0x17 } else { 0x18 }, &[end.as_bytes()]),
+        ],
+    );
     let public = der(0x30, &[ALGORITHM, &der(0x03, &[&[0], key.verifying_key().as_bytes()])]);
     let host = der(0x30, &[&der(0x82, &[b"sentinel.example"])]);
     let extension = der(0x30, &[&[0x06, 0x03, 0x55, 0x1d, 0x11], &der(0x04, &[&host])]);

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sentinel_collector::Config;
 use sentinel_collector::audit::{Check, Report, Source, check};
+use sentinel_collector::{Config, TlsFiles, WitnessConfig, WitnessServer};
 use sentinel_ledger::{Checkpoint, CosignerKey, EMPTY_ROOT, VerifierKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::certificates::{Authority, Server};
 use crate::support::{Client, Folder, Running, config, event, start};
 use crate::witness::Witness;
 
@@ -158,6 +159,40 @@ async fn a_witness_that_is_away_holds_nothing_up_and_catches_up_later() {
     running.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_with_tls_cosigns_and_one_with_an_old_certificate_does_not() {
+    let (folder, good, old) = (Folder::new(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let log = log_key(&folder).await;
+    let authority = Authority::new(1);
+    let begin = async |place: &Path, name: &str, server: &Server<'_>| {
+        let [cert, key, _] = authority.write(server, &folder.path().join(name));
+        let mut config = WitnessConfig::new(([127, 0, 0, 1], 0).into(), place);
+        config.name = Some(format!("{name}.example"));
+        config.logs = vec![log.to_string()];
+        config.tls = Some(TlsFiles { cert, key });
+        let server = WitnessServer::bind(config).await.unwrap();
+        let place = format!("https://{}={}", server.local_addr(), server.key());
+        tokio::spawn(server.run(std::future::pending()));
+        place
+    };
+    for name in ["good", "old"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    let expired = Server { until: "210101000000Z", ..Server::local() };
+    let places =
+        vec![begin(good.path(), "good", &Server::local()).await, begin(old.path(), "old", &expired).await];
+    let ca_files = vec![folder.path().join("good").join("ca.pem")];
+    let running = start(Config { ca_files, ..asking(&folder.database(), places, 1) }).await;
+    let client = &running.client;
+    ingest(client, "a", 1, 50).await;
+    until_shown(client, 51).await;
+    until(client, "sentinel_log_witness_up{witness=\"old.example\"}", |up| up == 0.0).await;
+    let told = client.json("/health/detailed").await["log"]["witnesses"].clone();
+    assert_eq!(told[0]["outcome"], "cosigned", "{told}");
+    assert!(told[1]["problem"].as_str().unwrap().contains("its certificate has expired"), "{told}");
+    running.stop().await;
+}
+
 /// A witness that does the same whatever it is asked.
 async fn bad(answer: Option<Vec<u8>>) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -294,7 +329,7 @@ async fn what_cannot_be_asked_is_refused_at_the_start() {
     let folder = Folder::new();
     let key = CosignerKey::from_seed("w", &[1; 32]).unwrap().verifier().to_string();
     for (witnesses, quorum, reason) in [
-        (vec![format!("https://w.example={key}")], 0, "TLS"),
+        (vec![format!("https://u:p@w.example={key}")], 0, "user"),
         (vec![format!("http://w.example={key}")], 2, "witness_quorum is 2"),
         (vec!["http://w.example".to_owned()], 0, "URL=VKEY"),
     ] {

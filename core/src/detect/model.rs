@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     hash::sha256_hex,
+    lap::Layer,
     text::{View, for_each_word},
 };
 
@@ -213,6 +214,10 @@ fn is_language(text: &str) -> bool {
 }
 
 impl Detector for ModelDetector {
+    fn layer(&self) -> Layer {
+        Layer::Model
+    }
+
     fn detect(&self, view: &mut View, hits: &mut Hits) {
         if !is_judged(hits.channel()) || !is_language(view.text()) {
             return;

@@ -12,6 +12,8 @@ mod tests;
 
 use alloc::{format, string::String};
 
+use serde::{Deserialize, Serialize};
+
 pub use policy::{OnQuarantine, SessionKey, SessionPolicy};
 
 use super::{
@@ -53,7 +55,7 @@ pub struct Session {
 }
 
 /// What a session adds to the scores of its requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lift {
     floor: f32,
     part: f32,

@@ -10,7 +10,7 @@ use sentinel_model::{Channel, Family};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DetectorName, Detectors, OpinionPolicy,
+    DetectorName, Detectors, EventPolicy, KeepContent, OpinionPolicy,
     error::Complaints,
     gaps::{GapAction, GapPolicy, builtin_gap_action},
     names,
@@ -46,6 +46,10 @@ pub struct Profile {
     pub tools: ToolPolicy,
     pub model: ModelPolicy,
     pub opinion: OpinionPolicy,
+    /// What events carry of the content; without it, nothing.
+    // Written only where it is given, so that a policy that does not ask for it keeps its hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventPolicy>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +129,7 @@ impl Default for Profile {
             tools: ToolPolicy::default(),
             model: ModelPolicy::default(),
             opinion: OpinionPolicy::default(),
+            events: None,
         }
     }
 }
@@ -157,6 +162,14 @@ impl Profile {
         }
         self.limits.check(complaints);
         self.model.check(complaints);
+        if let Some(events) = &self.events {
+            events.check(&mut complaints.at("events"));
+        }
+    }
+
+    /// What events carry of the content, if they carry any.
+    pub(crate) fn kept_content(&self) -> Option<&EventPolicy> {
+        self.events.as_ref().filter(|events| events.content != KeepContent::None)
     }
 
     /// Everything is decided and recorded, and nothing is refused.
@@ -263,6 +276,7 @@ impl Profile {
         explained.masks = masks.into_iter().chain(self.masks.clone()).collect();
         explained.on_gap.request = all(Direction::Request).into_iter().collect();
         explained.on_gap.response = all(Direction::Response).into_iter().collect();
+        explained.events = Some(self.events.clone().unwrap_or_default());
         explained
     }
 }

@@ -6,6 +6,7 @@ use super::{Metric, counter, define};
 use crate::{breakers::Kind, shares::GAUGES};
 
 const CHANGES: [&str; 3] = ["open", "half_open", "closed"];
+const RESULTS: [&str; 2] = ["answered", "failed"];
 
 pub(super) struct Sums {
     /// In the order of [`crate::shares::Values`].
@@ -17,6 +18,7 @@ struct Calls {
     changes: [Metric; CHANGES.len()],
     refused: Metric,
     retries: Metric,
+    results: [Metric; RESULTS.len()],
 }
 
 /// What breakers did since it was asked for last.
@@ -26,6 +28,8 @@ pub(crate) struct BreakerNews {
     pub(crate) changes: [u64; CHANGES.len()],
     pub(crate) refused: u64,
     pub(crate) retries: u64,
+    /// Calls that were answered, and those that failed.
+    pub(crate) results: [u64; RESULTS.len()],
 }
 
 impl Sums {
@@ -34,15 +38,25 @@ impl Sums {
             Kind::ALL.map(|kind| gauge(&format!("breaker_state.callout.{}", kind.name())));
         let calls = |kind: Kind| {
             let kind = kind.name();
+            let result = |result| counter(&format!("callouts_total.callout.{kind}.result.{result}"));
             let change = |state| counter(&format!("breaker_changes_total.callout.{kind}.state.{state}"));
             Calls {
                 changes: CHANGES.map(change),
                 refused: counter(&format!("breaker_refused_total.callout.{kind}")),
                 retries: counter(&format!("breaker_retries_total.callout.{kind}")),
+                results: RESULTS.map(result),
             }
         };
         Self {
-            gauges: [gauge("events_buffered"), gauge("memory_strain"), events, bundles, opinions, leases],
+            gauges: [
+                gauge("events_buffered"),
+                gauge("memory_strain"),
+                gauge("requests_in_progress"),
+                events,
+                bundles,
+                opinions,
+                leases,
+            ],
             calls: Kind::ALL.map(calls),
         }
     }
@@ -60,6 +74,9 @@ impl Sums {
         }
         calls.refused.add(news.refused);
         calls.retries.add(news.retries);
+        for (metric, n) in calls.results.iter().zip(news.results) {
+            metric.add(n);
+        }
     }
 }
 

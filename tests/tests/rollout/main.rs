@@ -37,6 +37,7 @@ patterns:
 profiles:
   default:
     model: {{ enabled: false }}
+    events: {{ content: masked, when: [tag, block] }}
     rules: {{ custom/kettle: {more} }}
 "
     )
@@ -179,12 +180,33 @@ fn day(site: &mut Site) -> Day {
         event["bundle"] == last.as_str() && (event["action"] == "tag" || event["action"] == "block")
     });
     assert_eq!(site.json("/v1/deployments")["active"]["version"], 4);
+    comes_out_the_same_again(site, &last);
     for envoy in &site.envoys {
         assert_eq!(envoy.stats("sentinel.bundle_version$").unwrap().into_values().max(), Some(4));
         let refused = envoy.stats("sentinel.bundles_refused_total$").unwrap();
         assert_eq!(refused.into_values().sum::<u64>(), 0, "{}", envoy.log());
     }
     Day { bad }
+}
+
+/// What the proxies decided by a bundle, decided again here from what their events have kept and what the collector has.
+fn comes_out_the_same_again(site: &Site, bundle: &str) {
+    let events = until("decisions of each kind", || {
+        let events = site.newest_events(400);
+        let of = |action: &str| {
+            events.iter().find(|event| event["bundle"] == bundle && event["action"] == action).cloned()
+        };
+        Some([of("tag")?, of("block")?])
+    });
+    for event in events {
+        let id = event["id"].as_str().unwrap();
+        let addr = site.collector_addr();
+        let place = format!("--collector http://{addr} --token-file token");
+        let replayed = site.sentinel(&format!("audit replay {id} {place}"));
+        assert_eq!(replayed["outcome"], "same", "{replayed}");
+        let again = &replayed["replay"]["request"]["judged"]["again"];
+        assert_eq!((&again["action"], &again["score"]), (&event["action"], &event["score"]), "{replayed}");
+    }
 }
 
 /// Chosen by a hash of the request's id, so not exactly.

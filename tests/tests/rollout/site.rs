@@ -109,6 +109,10 @@ impl Site {
         self.sentinel(&format!("bundle {command} --collector http://{addr} --token-file token"))
     }
 
+    pub(crate) const fn collector_addr(&self) -> SocketAddr {
+        self.collector.addr
+    }
+
     /// Stops the collector as an operator does, and starts it again where it was.
     pub(crate) fn restart_collector(&mut self) {
         self.collector.restart();

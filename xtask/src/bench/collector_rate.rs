@@ -14,6 +14,8 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 
+use sentinel_harness::postgres::{Postgres, PostgresOptions};
+
 use crate::{build, collector::Collector};
 
 const TOKEN: &str = "a-token-of-the-bench";
@@ -25,13 +27,39 @@ struct Sent {
     took: Vec<f64>,
 }
 
-pub(super) fn run(time: Duration, connections: usize, batch: usize) -> Result<()> {
-    let sentinel = build::sentinel()?;
-    println!("{connections} connections, batches of {batch} events of {} bytes", event(0, 1).len());
-    let floor = floor(time.min(Duration::from_secs(10)), batch)?;
-    println!("floor: plain append to SQLite       {floor:>8.0} events/s");
+pub(super) struct Wanted<'a> {
+    pub(super) time: Duration,
+    pub(super) connections: usize,
+    pub(super) batch: usize,
+    pub(super) postgres: bool,
+    /// Events per second of the second part.
+    pub(super) rate: f64,
+    /// Another build of `sentinel`, whose figures alternate with ours.
+    pub(super) than: Option<&'a Path>,
+    pub(super) rounds: usize,
+}
 
-    let collector = Collector::start(&sentinel, TOKEN)?;
+pub(super) fn run(wanted: &Wanted<'_>) -> Result<()> {
+    let sentinel = build::sentinel()?;
+    let Wanted { connections, batch, .. } = *wanted;
+    println!("{connections} connections, batches of {batch} events of {} bytes", event(0, 1).len());
+    for _ in 0..wanted.rounds {
+        let floor = floor(wanted.time.min(Duration::from_secs(10)), batch)?;
+        println!("floor: plain append to SQLite       {floor:>8.0} events/s");
+        if let Some(than) = wanted.than {
+            println!("{}:", than.display());
+            measure(wanted, than, floor)?;
+            println!("ours:");
+        }
+        measure(wanted, &sentinel, floor)?;
+    }
+    Ok(())
+}
+
+fn measure(wanted: &Wanted<'_>, sentinel: &Path, floor: f64) -> Result<()> {
+    let Wanted { time, connections, batch, rate: part, .. } = *wanted;
+    let place = Place::new(wanted.postgres)?;
+    let collector = place.start(sentinel)?;
     let begun = Instant::now();
     let cpu = cpu_seconds(collector.pid())?;
     let sent = send(collector.addr, connections, batch, time, None)?;
@@ -44,24 +72,52 @@ pub(super) fn run(time: Duration, connections: usize, batch: usize) -> Result<()
         percentiles(sent),
         cpu * 1e6 / n_events as f64,
     );
-    let kib = memory_kib(collector.pid())?;
-    let bytes = disk_bytes(&collector.database())?;
-    println!(
-        "memory at most {:.0} MiB, {:.0} bytes an event on disk",
-        kib as f64 / 1024.0,
-        bytes as f64 / n_events as f64
-    );
-    drop(collector);
+    println!("memory at most {:.0} MiB", memory_kib(collector.pid())? as f64 / 1024.0);
+    // What is in the journal is moved into the database when it is closed.
+    let database = collector.stop()?;
+    if let Some(bytes) = place.bytes(database.path())? {
+        println!("{:.0} bytes an event on disk", bytes as f64 / n_events as f64);
+    }
 
-    let collector = Collector::start(&sentinel, TOKEN)?;
-    let sent = send(collector.addr, connections, batch, time, Some(rate / 2.0))?;
+    let place = Place::new(wanted.postgres)?;
+    let collector = place.start(sentinel)?;
+    let sent = send(collector.addr, connections, batch, time, Some(part))?;
     let n_events: u64 = sent.iter().map(|one| one.n_events).sum();
     println!(
-        "at half of that                     {:>8.0} events/s, {}",
+        "at {part:.0} events/s                {:>8.0} events/s, {}",
         n_events as f64 / time.as_secs_f64(),
         percentiles(sent)
     );
     Ok(())
+}
+
+/// Where a collector keeps its events: a file in its folder, or a server that really flushes.
+struct Place(Option<(Postgres, String)>);
+
+impl Place {
+    fn new(postgres: bool) -> Result<Self> {
+        if !postgres {
+            return Ok(Self(None));
+        }
+        let server = Postgres::start(PostgresOptions { fsync: true, ..PostgresOptions::default() })?;
+        let url = server.database()?;
+        Ok(Self(Some((server, url))))
+    }
+
+    fn start(&self, sentinel: &Path) -> Result<Collector> {
+        Collector::start_on(sentinel, TOKEN, self.0.as_ref().map(|(_, url)| url.as_str()))
+    }
+
+    /// Tables and indexes, without a journal.
+    fn bytes(&self, folder: &Path) -> Result<Option<u64>> {
+        match &self.0 {
+            None => Ok(Some(fs::metadata(folder.join("sentinel.db"))?.len())),
+            Some((server, url)) => {
+                let name = url.rsplit('/').next().context("no name of a database")?;
+                Ok(Some(server.sql(name, "SELECT pg_database_size(current_database())")?.parse()?))
+            }
+        }
+    }
 }
 
 /// Each connection sends a batch, waits for its acknowledgement, and sends the next: at once, or when its turn comes.
@@ -192,9 +248,4 @@ fn memory_kib(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
-}
-
-/// The database and what was not moved into it yet.
-fn disk_bytes(database: &Path) -> Result<u64> {
-    Ok(fs::metadata(database)?.len())
 }

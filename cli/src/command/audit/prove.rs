@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     collector::{self, Collector},
+    command::events::encoded,
     report::{Fault, Report},
 };
 
@@ -24,16 +25,40 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 }
 
+/// What a collector has proven.
+pub(super) struct Proven {
+    pub(super) index: u64,
+    /// Entries that the checkpoint signs.
+    pub(super) size: u64,
+    /// What the log calls itself.
+    pub(super) log: String,
+    pub(super) leaf: String,
+    /// C2SP tlog-proof.
+    proof: String,
+    pub(super) answer: Value,
+}
+
 pub(super) fn run(args: &Args) -> Result<Report, Fault> {
     let collector = Collector::new(&args.collector)?;
-    let answer = collector.get(&format!("/v1/events/{}/proof", args.event))?;
+    let Proven { index, size, log, leaf, proof, answer } =
+        proven(&collector, &args.event, args.key.as_deref())?;
+    if let Some(out) = &args.out {
+        fs::write(out, proof).map_err(|error| Fault::Input(format!("{}: {error}", out.display())))?;
+    }
+    let text = format!("event {} is entry {index} of {size} in the log {log}\n{leaf}", args.event);
+    Ok(Report { text, json: answer, code: 0 })
+}
+
+/// Gets the proof of an event and checks it, with the key that is named or that the collector names.
+pub(super) fn proven(collector: &Collector, event: &str, key: Option<&str>) -> Result<Proven, Fault> {
+    let answer = collector.get(&format!("/v1/events/{}/proof", encoded(event)))?;
     let text = |name: &str| {
         let text = answer.get(name).and_then(Value::as_str);
         text.ok_or_else(|| Fault::Internal(format!("the collector's answer has no {name}")))
     };
     let (proof, leaf) = (text("proof")?, text("leaf")?);
-    let key = match &args.key {
-        Some(key) => key.as_str(),
+    let key = match key {
+        Some(key) => key,
         None => text("key")?,
     };
     let key = VerifierKey::parse(key).map_err(|error| Fault::Input(format!("{key}: {error}")))?;
@@ -42,10 +67,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Fault> {
     let signed = file
         .verify(&leaf_hash(leaf.as_bytes()), key.name(), std::slice::from_ref(&key))
         .map_err(|error| wrong(&error))?;
-    if let Some(out) = &args.out {
-        fs::write(out, proof).map_err(|error| Fault::Input(format!("{}: {error}", out.display())))?;
-    }
     let (index, size) = (file.index(), signed.checkpoint().size());
-    let text = format!("event {} is entry {index} of {size} in the log {}\n{leaf}", args.event, key.name());
-    Ok(Report { text, json: answer, code: 0 })
+    let (log, leaf, proof) = (key.name().to_owned(), leaf.to_owned(), proof.to_owned());
+    Ok(Proven { index, size, log, leaf, proof, answer })
 }

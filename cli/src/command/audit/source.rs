@@ -39,7 +39,8 @@ impl Evidence {
                 "name a --collector with its --token-file, a --folder, or a --database".into(),
             ));
         };
-        let args = collector::Args { collector: url.clone(), token_file: token_file.clone() };
+        let (collector, token_file) = (url.clone(), token_file.clone());
+        let args = collector::Args { collector, token_file, ca_files: place.ca_files.clone() };
         Collector::new(&args).map(Self::Collector)
     }
 

@@ -42,13 +42,17 @@ pub(super) async fn run(args: &Args) -> Result<Report, Failure> {
         now_ms: now_ms(),
     })
     .await?;
-    let Made { path, bytes, manifest, deleted } = made;
+    let Made { path, bytes, manifest, deleted, not_noted } = made;
     let mut text = format!("{}, {}\n{}", path.display(), say::size(bytes), say::content(&manifest));
     for old in &deleted {
         text += &format!("\ndeleted {}, older than {} days", old.display(), args.keep_days);
     }
+    if let Some(line) = say::not_noted(not_noted.as_deref()) {
+        text += &format!("\n{line}");
+    }
     let json = json!({
         "file": path.display().to_string(), "bytes": bytes, "manifest": manifest, "deleted": say::paths(&deleted),
+        "not_noted": not_noted,
     });
     Ok(Report { text, json, code: 0 })
 }

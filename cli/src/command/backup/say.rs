@@ -82,6 +82,11 @@ pub(crate) fn verified_json(verified: &Verified) -> Value {
     })
 }
 
+/// For an operator who relies on the journal.
+pub(crate) fn not_noted(why: Option<&str>) -> Option<String> {
+    why.map(|why| format!("the journal of the database has no line about this: {why}"))
+}
+
 pub(crate) fn paths(paths: &[PathBuf]) -> Vec<String> {
     paths.iter().map(|path| path.display().to_string()).collect()
 }

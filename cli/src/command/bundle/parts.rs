@@ -53,6 +53,15 @@ pub(super) fn read_feed(path: &Path) -> Result<(String, Vec<u8>), Fault> {
 
 /// Why a proxy could not use what was rightly signed.
 pub(super) fn check(contents: &Contents<'_>) -> Result<(), String> {
+    engine(contents, |policy| policy)?;
+    contents.model().map_or(Ok(()), |bytes| open_model(bytes).map_err(|e| format!("model: {e}")))
+}
+
+/// What a proxy makes of the policy and the packs, where its configuration changes the policy like this.
+pub(crate) fn engine(
+    contents: &Contents<'_>,
+    changed: impl FnOnce(Policy) -> Policy,
+) -> Result<Engine, String> {
     let of_part = |name: &'static str| move |e: &dyn std::fmt::Display| format!("{name}: {e}");
     let patterns = match contents.packs() {
         Some(bytes) => {
@@ -63,8 +72,7 @@ pub(super) fn check(contents: &Contents<'_>) -> Result<(), String> {
         None => document::builtin_patterns().map_err(|e| e.to_string())?,
     };
     let policy: Policy = serde_json::from_slice(contents.policy()).map_err(|e| of_part("policy")(&e))?;
-    Engine::new(policy, patterns).map_err(|e| of_part("policy")(&e))?;
-    contents.model().map_or(Ok(()), |bytes| open_model(bytes).map_err(|e| of_part("model")(&e)))
+    Engine::new(changed(policy), patterns).map_err(|e| of_part("policy")(&e))
 }
 
 fn open_model(bytes: &[u8]) -> Result<(), String> {

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use super::question::Which;
+use super::question::{Query, Which};
 use crate::{
     collector::{self, Collector},
     report::{Fault, Report},
@@ -28,29 +28,42 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     /// One event on each line, as it came.
     Jsonl,
     /// A table for spreadsheets.
     Csv,
 }
 
+impl Format {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+        }
+    }
+}
+
 pub(super) fn run(args: &Args) -> Result<Report, Fault> {
-    let out = &args.out;
+    into_file(&args.collector, args.which.parameters(), args.format, &args.out)
+}
+
+/// What the collector has for a question, in a file that was not there.
+pub(crate) fn into_file(
+    collector: &collector::Args,
+    mut query: Query,
+    format: Format,
+    out: &Path,
+) -> Result<Report, Fault> {
     let at = |path: &Path, why: &dyn std::fmt::Display| Fault::Input(format!("{}: {why}", path.display()));
     if out.exists() {
         return Err(at(out, &"is there already"));
     }
-    let mut part = out.clone().into_os_string();
+    let mut part = out.to_owned().into_os_string();
     part.push(".part");
     let part = PathBuf::from(part);
-    let mut query = args.which.parameters();
-    let format = match args.format {
-        Format::Jsonl => "jsonl",
-        Format::Csv => "csv",
-    };
-    query.add("format", Some(format));
-    let collector = Collector::new(&args.collector)?;
+    query.add("format", Some(format.word()));
+    let collector = Collector::new(collector)?;
     let mut file = create(&part).map_err(|error| at(&part, &error))?;
     let copied = collector.copy(&query.on("/v1/export"), &mut file).and_then(|bytes| {
         let kept = file.flush().and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&part, out));
@@ -62,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Fault> {
     let place = out.display().to_string();
     Ok(Report {
         text: format!("{bytes} bytes in {place}"),
-        json: json!({ "bytes": bytes, "file": place, "format": format }),
+        json: json!({ "bytes": bytes, "file": place, "format": format.word() }),
         code: 0,
     })
 }

@@ -72,10 +72,10 @@ impl Which {
 
 /// The part of an address behind its question mark.
 #[derive(Debug, Default)]
-pub(super) struct Query(String);
+pub(crate) struct Query(String);
 
 impl Query {
-    pub(super) fn add(&mut self, name: &str, value: Option<&str>) {
+    pub(crate) fn add(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             let between = if self.0.is_empty() { '?' } else { '&' };
             // Writing to a text does not fail.
@@ -83,13 +83,13 @@ impl Query {
         }
     }
 
-    pub(super) fn on(&self, path: &str) -> String {
+    pub(crate) fn on(&self, path: &str) -> String {
         format!("{path}{}", self.0)
     }
 }
 
 /// Everything but letters, digits and the few signs that mean nothing in any part of an address.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut to = String::new();
     for byte in text.bytes() {
         match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -4,24 +4,25 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::CONTENT_TYPE;
 use sentinel_ledger::{
     AddCheckpoint, Checkpoint, Hash, Note, NoteSignature, TileMap, consistency_proof, cosignatures,
     parse_conflict, tiles_for_consistency,
 };
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use super::line::{Line, Reply};
 use super::place::WitnessPlace;
 use super::standing::{Board, Outcome};
 use crate::domain::CheckpointRow;
+use crate::outgoing::{Answer, Outgoing, Request};
 use crate::store::{Store, StoreError};
 
 pub(super) struct Asker {
     store: Arc<dyn Store>,
+    outgoing: Arc<Outgoing>,
     place: WitnessPlace,
     board: Arc<Board>,
-    line: Line,
     /// The size that the witness cosigned last, as far as it is known; the witness corrects it.
     seen: u64,
     now_ms: fn() -> i64,
@@ -49,12 +50,12 @@ impl From<StoreError> for Trouble {
 impl Asker {
     pub(super) fn new(
         store: Arc<dyn Store>,
+        outgoing: Arc<Outgoing>,
         place: WitnessPlace,
         board: Arc<Board>,
         now_ms: fn() -> i64,
     ) -> Self {
-        let line = Line::new(place.clone());
-        Self { store, place, board, line, seen: 0, now_ms }
+        Self { store, outgoing, place, board, seen: 0, now_ms }
     }
 
     /// Ends when nobody publishes any more.
@@ -112,11 +113,10 @@ impl Asker {
             let request = AddCheckpoint::new(self.seen, proof, note)
                 .map_err(|error| StoreError(format!("a witness cannot be asked: {error}")))?
                 .to_string();
-            let answered = timeout(ANSWER_WAIT, self.line.post(&request)).await;
-            let reply = answered
-                .unwrap_or_else(|_| Err(format!("no answer in {} s", ANSWER_WAIT.as_secs())))
-                .map_err(|error| Trouble::Witness(Outcome::Away, error))?;
-            if let Some(signatures) = self.judge(&reply, &checkpoint)? {
+            let request = Request::post(self.place.add_checkpoint.clone(), REQUEST_TYPE, request);
+            let answer = self.outgoing.send(request, ANSWER_WAIT).await;
+            let answer = answer.map_err(|error| Trouble::Witness(Outcome::Away, error.to_string()))?;
+            if let Some(signatures) = self.judge(&answer, &checkpoint)? {
                 self.keep(newest.size, signatures).await?;
                 self.seen = size;
                 return Ok(Cosigned { size: newest.size, now: true });
@@ -129,16 +129,16 @@ impl Asker {
     /// `None` if it is to be asked again, now that it is known what it has seen.
     fn judge(
         &mut self,
-        reply: &Reply,
+        answer: &Answer,
         checkpoint: &Checkpoint,
     ) -> Result<Option<Vec<NoteSignature>>, Trouble> {
         let trouble = |outcome, problem: String| Err(Trouble::Witness(outcome, problem));
-        match reply.status {
-            200 => match cosignatures(&reply.body, checkpoint, std::slice::from_ref(&self.place.key)) {
+        match answer.status {
+            200 => match cosignatures(&answer.body, checkpoint, std::slice::from_ref(&self.place.key)) {
                 Ok(signatures) => Ok(Some(signatures)),
                 Err(error) => trouble(Outcome::Wrong, format!("its answer is no cosignature: {error}")),
             },
-            409 => match parse_conflict(&reply.body).filter(|_| reply.content_type == SIZE_TYPE) {
+            409 => match parse_conflict(&answer.body).filter(|_| answer.header(&CONTENT_TYPE) == SIZE_TYPE) {
                 // Some witnesses say so if they have seen another root of this size.
                 Some(seen) if seen == self.seen && seen == checkpoint.size() => {
                     trouble(Outcome::Contradicted, format!("it has cosigned other entries of size {seen}"))
@@ -153,15 +153,15 @@ impl Asker {
                 let (seen, size) = (self.seen, checkpoint.size());
                 let problem = format!(
                     "size {size} does not continue the {seen} entries that it cosigned: {}",
-                    text(reply)
+                    answer.said()
                 );
                 trouble(Outcome::Contradicted, problem)
             }
             status @ (400..=428 | 431..=499) => {
-                trouble(Outcome::Refused, format!("it answers {status}: {}", text(reply)))
+                trouble(Outcome::Refused, format!("it answers {status}: {}", answer.said()))
             }
             status @ (429 | 500..=599) => {
-                trouble(Outcome::Away, format!("it answers {status}: {}", text(reply)))
+                trouble(Outcome::Away, format!("it answers {status}: {}", answer.said()))
             }
             status => trouble(Outcome::Wrong, format!("it answers {status}, which no witness does")),
         }
@@ -206,12 +206,6 @@ fn read(row: &CheckpointRow) -> Result<(Note, Checkpoint), StoreError> {
     Ok((note, checkpoint))
 }
 
-/// The beginning of what it says, in one line that harms no log.
-fn text(reply: &Reply) -> String {
-    let text = String::from_utf8_lossy(&reply.body);
-    text.trim().chars().map(|sign| if sign.is_control() { ' ' } else { sign }).take(TEXT_CHARS_MAX).collect()
-}
-
 /// Longer each time and less up to a half by chance, so that the collectors of a witness that is back do not all come at
 /// once.
 fn rest(n_failed: u32, every: Duration) -> Duration {
@@ -222,10 +216,10 @@ fn rest(n_failed: u32, every: Duration) -> Duration {
     longest / 2 + longest.mul_f64(random as f64 / 2_000.0)
 }
 
+const REQUEST_TYPE: &str = "text/plain; charset=utf-8";
 const SIZE_TYPE: &str = "text/x.tlog.size";
 /// The first learns what the witness has seen, the second is right unless another collector asks meanwhile.
 const ROUNDS_MAX: usize = 4;
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 const REST_MIN: Duration = Duration::from_millis(100);
 const REST_MAX: Duration = Duration::from_secs(120);
-const TEXT_CHARS_MAX: usize = 300;

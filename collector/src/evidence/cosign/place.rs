@@ -2,12 +2,11 @@
 
 use sentinel_ledger::{Algorithm, VerifierKey};
 
+use crate::outgoing::Url;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WitnessPlace {
-    pub(super) host: String,
-    pub(super) port: u16,
-    /// Before `/add-checkpoint`: empty, or from a slash on and without one at its end.
-    pub(super) prefix: String,
+    pub(super) add_checkpoint: Url,
     pub(crate) key: VerifierKey,
 }
 
@@ -19,33 +18,13 @@ impl WitnessPlace {
         if key.algorithm() != Algorithm::CosignatureV1 {
             return Err(format!("{} is the key of a log, not of a witness", key.name()));
         }
-        if url.starts_with("https://") {
-            return Err(
-                "TLS to witnesses is not supported; put a proxy that does it beside the collector".to_owned()
-            );
-        }
-        let rest = url.strip_prefix("http://").ok_or("does not begin with http://")?;
-        if !rest.bytes().all(|b| b.is_ascii_graphic()) || rest.contains(['?', '#', '@', '%']) {
+        let url = Url::parse(url)?;
+        if url.target().contains(['?', '%']) {
             return Err("has an address with more than host, port and path".to_owned());
         }
-        let end = rest.find('/').unwrap_or(rest.len());
-        let (place, prefix) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        let (host, port) = match place.strip_prefix('[').map(|inner| inner.split_once(']')) {
-            Some(Some((host, port))) => (host, port),
-            Some(None) => return Err("has an address without its ]".to_owned()),
-            None => place.split_at_checked(place.find(':').unwrap_or(place.len())).unwrap_or((place, "")),
-        };
-        let port = match port {
-            "" => 80,
-            port => {
-                port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or("has no port to 65535")?
-            }
-        };
-        if host.is_empty() {
-            return Err("names no host".to_owned());
-        }
-        let prefix = prefix.trim_end_matches('/').to_owned();
-        Ok(Self { host: host.to_owned(), port, prefix, key })
+        let prefix = url.target().trim_end_matches('/');
+        let add_checkpoint = url.with_target(format!("{prefix}{ADD_CHECKPOINT}"));
+        Ok(Self { add_checkpoint, key })
     }
 
     pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Self>, String> {
@@ -65,16 +44,14 @@ impl WitnessPlace {
         }
     }
 
-    /// For the header `host`.
-    pub(super) fn authority(&self) -> String {
-        let Self { host, port, .. } = self;
-        match host.contains(':') {
-            true => format!("[{host}]:{port}"),
-            false => format!("{host}:{port}"),
-        }
+    /// As it was given, but for a slash at its end. Where a witness is, is no secret.
+    pub(super) fn address(&self) -> String {
+        let target = self.add_checkpoint.target();
+        format!("{}{}", self.add_checkpoint, target.strip_suffix(ADD_CHECKPOINT).unwrap_or(target))
     }
 }
 
+const ADD_CHECKPOINT: &str = "/add-checkpoint";
 /// Their signatures have to fit into a note, with the log's.
 pub(super) const WITNESSES_MAX: usize = 16;
 
@@ -87,20 +64,23 @@ mod tests {
     fn places_are_read_strictly() {
         let key = CosignerKey::from_seed("w.example/w1", &[7; 32]).unwrap().verifier().to_string();
         let place = |url: &str| WitnessPlace::parse(&format!("{url}={key}"));
-        let parts = |url: &str| place(url).map(|place| (place.authority(), place.prefix)).unwrap();
-        assert_eq!(parts("http://w.example"), ("w.example:80".to_owned(), String::new()));
-        assert_eq!(parts("http://w.example:90/a/b/"), ("w.example:90".to_owned(), "/a/b".to_owned()));
-        assert_eq!(parts("http://[::1]:90/"), ("[::1]:90".to_owned(), String::new()));
+        for (url, address, target) in [
+            ("http://w.example", "http://w.example", "/add-checkpoint"),
+            ("https://w.example:90/a/b/", "https://w.example:90/a/b", "/a/b/add-checkpoint"),
+            ("http://[::1]:90/", "http://[::1]:90", "/add-checkpoint"),
+        ] {
+            let place = place(url).unwrap();
+            assert_eq!((place.address(), place.add_checkpoint.target()), (address.to_owned(), target));
+        }
         for (url, reason) in [
-            ("https://w.example", "TLS"),
             ("w.example", "http://"),
             ("http://", "host"),
             ("http://[::1", "]"),
             ("http://w.example:x", "port"),
             ("http://w.example:70000", "port"),
-            ("http://u:p@w.example", "more than"),
+            ("http://u:p@w.example", "user"),
             ("http://w.example/a?b", "more than"),
-            ("http://w.example/a b", "more than"),
+            ("http://w.example/a b", "visible"),
         ] {
             assert!(place(url).unwrap_err().contains(reason), "{url}");
         }

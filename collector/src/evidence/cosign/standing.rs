@@ -60,7 +60,7 @@ impl Board {
     pub(super) fn new(place: &WitnessPlace) -> Self {
         Self(Mutex::new(WitnessStanding {
             name: place.key.name().to_owned(),
-            address: format!("http://{}{}", place.authority(), place.prefix),
+            address: place.address(),
             size: None,
             cosigned_ms: None,
             failing_since_ms: None,

@@ -21,6 +21,10 @@ fn deployments(app: &App, text: &mut Text) {
     for (by, count) in ["judge", "person"].into_iter().zip(counts.promotions) {
         text.sample("sentinel_promotions_total", &[("by", by)], count);
     }
+    text.head("sentinel_feedback_total", "counter", "What people said of decisions.");
+    for (label, count) in &counts.feedback {
+        text.sample("sentinel_feedback_total", &[("label", label)], count);
+    }
     if let Some(active) = app.desk.active() {
         text.head("sentinel_active_bundle_version", "gauge", "Version of the bundle that filters are given.");
         let labels = [("name", active.name.as_str()), ("bundle", &active.id)];

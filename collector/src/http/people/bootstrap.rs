@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -24,9 +25,10 @@ use crate::http::events::now_ms;
 use crate::store::{Admin, PeopleChange};
 
 /// One of them.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-enum Wanted {
+#[schemars(rename = "FirstAdmin")]
+pub(in crate::http) enum Wanted {
     /// The label of a key.
     Key(String),
     /// An address.

@@ -6,10 +6,11 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{names, roles};
+use super::{is_forced, names, roles, sparing_the_last_admin};
 use crate::access::wallet::Address;
 use crate::domain::{Holder, HolderKind};
 use crate::http::App;
@@ -59,9 +60,11 @@ impl Kind for Claims {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[schemars(rename = "RolesRequest")]
+pub(in crate::http) struct Wanted {
+    #[schemars(length(min = 1))]
     roles: Vec<String>,
 }
 
@@ -94,8 +97,10 @@ pub(super) async fn one<K: Kind>(State(app): State<Arc<App>>, name: Name) -> Res
 pub(super) async fn give<K: Kind>(
     State(app): State<Arc<App>>,
     name: Name,
+    query: RawQuery,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let is_forced = is_forced(query)?;
     let name = read::<K>(name)?;
     let Wanted { roles: wanted } = body::object(request).await?;
     let roles = roles(&wanted)?;
@@ -106,7 +111,11 @@ pub(super) async fn give<K: Kind>(
         return Err(ApiError::conflict(format!("there are {CLAIMS_MAX} values already")));
     }
     let holder = Holder { kind: K::KIND, name, roles, at_ms: now_ms() };
-    app.store.change_people(PeopleChange::Give(holder.clone())).await?;
+    let change = PeopleChange::Give(holder.clone());
+    let change = sparing_the_last_admin(&app, change, is_forced, holder.at_ms);
+    if !app.store.change_people(change).await? {
+        return Err(ApiError::last_admin());
+    }
     // The journal says what was given.
     let target = Target(format!("{}/{}?roles={roles}", K::PATH, holder.name));
     Ok((axum::Extension(target), Json(shown::<K>(&holder))).into_response())
@@ -115,12 +124,19 @@ pub(super) async fn give<K: Kind>(
 pub(super) async fn take_away<K: Kind>(
     State(app): State<Arc<App>>,
     name: Name,
+    query: RawQuery,
 ) -> Result<Json<Value>, ApiError> {
+    let is_forced = is_forced(query)?;
     let name = read::<K>(name)?;
     let (_, word) = K::WORDS;
-    match app.store.change_people(PeopleChange::TakeAway { kind: K::KIND, name: name.clone() }).await? {
-        true => Ok(Json(json!({ word: name, "roles": [] }))),
-        false => Err(none()),
+    let change = PeopleChange::TakeAway { kind: K::KIND, name: name.clone() };
+    let change = sparing_the_last_admin(&app, change, is_forced, now_ms());
+    if app.store.change_people(change).await? {
+        return Ok(Json(json!({ word: name, "roles": [] })));
+    }
+    match app.store.holder(K::KIND, name).await? {
+        Some(_) => Err(ApiError::last_admin()),
+        None => Err(none()),
     }
 }
 
@@ -139,6 +155,6 @@ fn none() -> ApiError {
     ApiError::not_found("nobody has given it a role")
 }
 
-pub(super) const VALUE_BYTES_MAX: usize = 200;
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
+pub(in crate::http) const VALUE_BYTES_MAX: usize = 200;
+pub(in crate::http) const LIMIT_DEFAULT: usize = 100;
+pub(in crate::http) const LIMIT_MAX: usize = 1_000;

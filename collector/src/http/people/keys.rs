@@ -7,9 +7,10 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{names, random, roles};
+use super::{is_forced, names, random, roles, sparing_the_last_admin};
 use crate::access::api_key::{ApiKey, GRACE_MS_DEFAULT, Grant, Issued, KeyId, KeyRefusal};
 use crate::access::permission::{Permission, Permissions};
 use crate::http::App;
@@ -20,15 +21,17 @@ use crate::http::journal::Target;
 use crate::http::params::{Params, RawQuery};
 use crate::store::PeopleChange;
 
-#[derive(Serialize)]
-pub(super) struct List {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Keys")]
+pub(in crate::http) struct List {
     keys: Vec<Shown>,
     next: Option<String>,
 }
 
 /// A key without what would open anything.
-#[derive(Serialize)]
-pub(super) struct Shown {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Key")]
+pub(in crate::http) struct Shown {
     id: String,
     label: String,
     roles: Vec<&'static str>,
@@ -41,17 +44,20 @@ pub(super) struct Shown {
     replaced_until_ms: Option<i64>,
 }
 
-#[derive(Serialize)]
-pub(super) struct Made {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NewKey")]
+pub(in crate::http) struct Made {
     key: Shown,
     /// Shown this once.
     secret: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[schemars(rename = "KeyRequest")]
+pub(in crate::http) struct Wanted {
     label: String,
+    #[schemars(length(min = 1))]
     roles: Vec<String>,
     #[serde(default)]
     scope: Option<Vec<String>>,
@@ -59,9 +65,10 @@ struct Wanted {
     not_after_ms: Option<i64>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Rotation {
+#[schemars(rename = "KeyRotation")]
+pub(in crate::http) struct Rotation {
     #[serde(default)]
     grace_ms: Option<i64>,
 }
@@ -112,19 +119,26 @@ pub(super) async fn rotate(
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,
+    query: RawQuery,
     request: Request,
 ) -> Result<Json<Shown>, ApiError> {
+    let is_forced = is_forced(query)?;
     let mut key = find(&app, id).await?;
     let Nothing {} = body::object_or_nothing(request).await?;
     let now_ms = now_ms();
-    app.store.change_people(PeopleChange::Revoke { id: key.id, at_ms: now_ms }).await?;
+    let change = PeopleChange::Revoke { id: key.id, at_ms: now_ms };
+    // Keys are never deleted, so nothing else can be in the way.
+    if !app.store.change_people(sparing_the_last_admin(&app, change, is_forced, now_ms)).await? {
+        return Err(ApiError::last_admin());
+    }
     key.revoke(now_ms);
     Ok(Json(Shown::of(key, now_ms)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+#[schemars(rename = "NothingElse")]
+pub(in crate::http) struct Nothing {}
 
 async fn find(app: &App, id: Result<Path<String>, PathRejection>) -> Result<ApiKey, ApiError> {
     let none = || ApiError::not_found("there is no key with this id");
@@ -171,5 +185,5 @@ fn bad_after() -> ApiError {
     ApiError::bad_parameter("after", "after is no id of a key")
 }
 
-const LIMIT_DEFAULT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
+pub(in crate::http) const LIMIT_DEFAULT: usize = 100;
+pub(in crate::http) const LIMIT_MAX: usize = 1_000;

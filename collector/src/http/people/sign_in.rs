@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{names, note, random};
@@ -18,30 +19,34 @@ use crate::http::events::now_ms;
 use crate::http::gate::{WalletGate, roles_of};
 use crate::store::PeopleChange;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+#[schemars(rename = "ChallengeRequest")]
+pub(in crate::http) struct Asked {
     address: String,
 }
 
-#[derive(Serialize)]
-pub(super) struct Challenge {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WalletChallenge")]
+pub(in crate::http) struct Challenge {
     nonce: String,
     /// To be signed byte for byte.
     message: String,
     expires_ms: i64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Answered {
+#[schemars(rename = "SessionRequest")]
+pub(in crate::http) struct Answered {
     address: String,
     nonce: String,
     signature: String,
 }
 
-#[derive(Serialize)]
-pub(super) struct Session {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WalletSession")]
+pub(in crate::http) struct Session {
     token: String,
     expires_ms: i64,
     roles: Vec<&'static str>,

@@ -52,15 +52,19 @@ impl End {
     /// Brings the tables up to date first.
     pub(super) async fn open(place: &Place) -> Result<Self, StoreError> {
         match place {
+            Place::Sqlite(path) => SqliteStore::open(path).await?.close().await?,
+            Place::Postgres(url) => PostgresStore::open(url).await?.close().await?,
+        }
+        Self::connect(place).await
+    }
+
+    pub(super) async fn connect(place: &Place) -> Result<Self, StoreError> {
+        match place {
             Place::Sqlite(path) => {
-                SqliteStore::open(path).await?.close().await?;
                 let options = SqliteConnectOptions::new().filename(path).foreign_keys(true);
                 Ok(Self::Sqlite(SqliteConnection::connect_with(&options).await?))
             }
-            Place::Postgres(url) => {
-                PostgresStore::open(url).await?.close().await?;
-                Ok(Self::Postgres(PgConnection::connect(url).await?, Copying::default()))
-            }
+            Place::Postgres(url) => Ok(Self::Postgres(PgConnection::connect(url).await?, Copying::default())),
         }
     }
 

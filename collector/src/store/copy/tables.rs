@@ -25,7 +25,7 @@ const fn table(name: &'static str, n_keys: usize, columns: &'static [(&'static s
     Table { name, columns, n_keys, portion: 1_000 }
 }
 
-pub(super) const TABLES: [Table; 19] = [
+pub(super) const TABLES: [Table; 22] = [
     table("leaves", 1, &[("idx", Int), ("leaf", Bytes)]),
     table("tiles", 2, &[("level", Int), ("idx", Int), ("hashes", Bytes)]),
     table("checkpoints", 1, &[("size", Int), ("at_ms", Int), ("note", Text)]),
@@ -155,4 +155,55 @@ pub(super) const TABLES: [Table; 19] = [
         ],
     ),
     table("feedback", 1, &[("event_id", Text), ("label", Text), ("at_ms", Int), ("who", Text)]),
+    table(
+        "alerts",
+        1,
+        &[
+            ("id", Int),
+            ("version", Int),
+            ("rule", Text),
+            ("severity", Text),
+            ("grp", Text),
+            ("state", Text),
+            ("summary", Text),
+            ("value", Real),
+            ("opened_ms", Int),
+            ("seen_ms", Int),
+            ("told_ms", Int),
+            ("told_to", Text),
+            ("acknowledged_ms", Int),
+            ("acknowledged_by", Text),
+            ("resolved_ms", Int),
+        ],
+    ),
+    table(
+        "alert_silences",
+        1,
+        &[
+            ("id", Int),
+            ("rule", Text),
+            ("grp", Text),
+            ("starts_ms", Int),
+            ("ends_ms", Int),
+            ("reason", Text),
+            ("made_by", Text),
+            ("made_ms", Int),
+        ],
+    ),
+    table(
+        "alert_deliveries",
+        1,
+        &[
+            ("id", Int),
+            ("alert", Int),
+            ("sink", Text),
+            ("notice", Text),
+            ("attempts", Int),
+            ("state", Text),
+            ("next_ms", Int),
+            ("claimed_until_ms", Int),
+            ("outcome", Text),
+            ("done_ms", Int),
+        ],
+    ),
 ];

@@ -64,6 +64,7 @@ async fn fill(store: &dyn Store) {
     let feedback =
         Feedback { event: "named".to_owned(), label: Label::TruePositive, at_ms: 1, who: "w".to_owned() };
     store.change(Change::PutFeedback(feedback)).await.unwrap();
+    suite::alerts::fill(store).await;
 }
 
 /// What a store answers, as text.
@@ -99,6 +100,7 @@ async fn answers(store: &dyn Store) -> String {
     );
     let hours = Hours { from: 0, to: i64::from(u32::MAX) };
     text += &format!("{:?}", store.compliance(hours).await);
+    text += &suite::alerts::answers(store).await;
     text + &format!("{:?}", store.event("named".to_owned()).await)
 }
 

@@ -18,6 +18,7 @@ pub(super) enum Lock {
     /// Held by a session, not by a transaction.
     Leader = 5,
     People = 6,
+    Alerts = 7,
 }
 
 impl Lock {

@@ -14,7 +14,7 @@ use super::append::{self, Memory};
 use super::session::{self, Sessions};
 use super::within;
 use crate::domain::{Kept, Record};
-use crate::store::{Change, KeyChange, PeopleChange, StoreError};
+use crate::store::{AlertChange, Change, KeyChange, PeopleChange, StoreError};
 
 /// What became of one thing of several.
 pub(super) type Answered<T> = Result<T, StoreError>;
@@ -26,6 +26,7 @@ pub(super) enum Job {
     Change(Box<Change>, Sender<bool>),
     Keys(KeyChange, Sender<u64>),
     People(PeopleChange, Sender<bool>),
+    Alerts(AlertChange, Sender<Option<i64>>),
     Close,
 }
 
@@ -58,13 +59,14 @@ impl Writer {
         let mut open = true;
         while open && queue.recv_many(&mut jobs, GROUP_JOBS_MAX).await > 0 {
             let (mut batches, mut keys, mut changes) = (Vec::new(), Vec::new(), Vec::new());
-            let mut people = Vec::new();
+            let (mut people, mut alerts) = (Vec::new(), Vec::new());
             for job in jobs.drain(..) {
                 match job {
                     Job::Append(records, answer) => batches.push((records, answer)),
                     Job::Keys(change, answer) => keys.push((change, answer)),
                     Job::Change(change, answer) => changes.push((*change, answer)),
                     Job::People(change, answer) => people.push((change, answer)),
+                    Job::Alerts(change, answer) => alerts.push((change, answer)),
                     Job::Close => open = false,
                 }
             }
@@ -77,6 +79,12 @@ impl Writer {
             for one in people {
                 self.together(vec![one], async |connection, _, changes| {
                     super::people::apply(connection, changes).await
+                })
+                .await;
+            }
+            for one in alerts {
+                self.together(vec![one], async |connection, _, changes| {
+                    super::alerts::apply(connection, changes).await
                 })
                 .await;
             }

@@ -3,7 +3,7 @@
 //!
 //! Rows are gathered and written many to a statement, because a statement costs more than a row. What the transaction
 //! has to know of the past (the next index, each VM's account, the numbers of rules) is remembered between transactions
-//! by [`Memory`], and forgotten after any failure.
+//! by [`Memory`], and forgotten after any failure, and when somebody else has written to the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,8 @@ use crate::store::StoreError;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
+    /// Of the file, as this connection sees it: another one once another connection has written.
+    version: Option<i64>,
     /// The index of the next leaf.
     next: Option<i64>,
     accounts: BTreeMap<String, Account>,
@@ -53,6 +55,8 @@ pub(super) struct Work<'c, 'm> {
     /// Keys that live, as of this transaction.
     living: BTreeSet<i64>,
     hourly: Hourly,
+    /// Of leaves and payloads.
+    n_bytes: u64,
 }
 
 struct Row {
@@ -66,6 +70,10 @@ impl<'c, 'm> Work<'c, 'm> {
         mut tx: Transaction<'c, Sqlite>,
         memory: &'m mut Memory,
     ) -> Result<Self, StoreError> {
+        let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *tx).await?;
+        if memory.version != Some(version) {
+            *memory = Memory { version: Some(version), ..Memory::default() };
+        }
         let next = match memory.next {
             Some(next) => next,
             None => {
@@ -83,6 +91,7 @@ impl<'c, 'm> Work<'c, 'm> {
             fired: Vec::new(),
             living: BTreeSet::new(),
             hourly: Hourly::default(),
+            n_bytes: 0,
         })
     }
 
@@ -112,6 +121,7 @@ impl<'c, 'm> Work<'c, 'm> {
             let rule = self.rule(rule).await?;
             self.fired.push((rule, event.time_ms, self.next));
         }
+        self.n_bytes += event.sealed.bytes.len() as u64;
         let idx = self.leaf(std::mem::take(&mut event.leaf)).await?;
         self.events.push(Row { idx, vm_no: account.no, event });
         Ok(Kept::At(idx))
@@ -164,6 +174,7 @@ impl<'c, 'm> Work<'c, 'm> {
             self.write().await?;
         }
         let idx = self.next;
+        self.n_bytes += leaf.len() as u64;
         self.leaves.push((idx, leaf));
         self.next += 1;
         Ok(idx)
@@ -273,7 +284,8 @@ impl<'c, 'm> Work<'c, 'm> {
         Ok(())
     }
 
-    pub(super) async fn finish(mut self, is_probe: bool) -> Result<(), StoreError> {
+    /// The bytes of what was kept.
+    pub(super) async fn finish(mut self, is_probe: bool) -> Result<u64, StoreError> {
         self.write().await?;
         for account in self.memory.accounts.values_mut().filter(|account| account.is_changed) {
             sqlx::query("UPDATE vms SET first_seq = ?, last_seq = ?, n_events = ? WHERE no = ?")
@@ -294,7 +306,7 @@ impl<'c, 'm> Work<'c, 'm> {
         self.tx.commit().await?;
         self.memory.next = Some(self.next);
         self.memory.trim();
-        Ok(())
+        Ok(self.n_bytes)
     }
 }
 

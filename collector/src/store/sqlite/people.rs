@@ -8,7 +8,7 @@ use crate::access::bootstrap::Bootstrap;
 use crate::access::secret::SecretHash;
 use crate::domain::{Holder, HolderKind};
 use crate::store::people::rows::{BootstrapRow, HolderRow, KeyRow, bootstrap_of, holder_of};
-use crate::store::{Admin, PeopleChange, StoreError};
+use crate::store::{Admin, PeopleChange, StoreError, Ways};
 
 pub(super) async fn api_key(readers: &SqlitePool, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
     let query = sqlx::query_as("SELECT * FROM api_keys WHERE id = ?").bind(id.as_str());
@@ -57,19 +57,37 @@ pub(super) async fn holders(
 }
 
 pub(super) async fn has_admin(database: impl SqliteExecutor<'_>, now_ms: i64) -> Result<bool, StoreError> {
+    has_admin_by(database, Ways::ALL, false, now_ms).await
+}
+
+/// A key that was replaced is none to stay.
+async fn has_admin_by(
+    database: impl SqliteExecutor<'_>,
+    ways: Ways,
+    to_stay: bool,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
     let query = sqlx::query_scalar(
         "SELECT EXISTS (
-            SELECT 1 FROM role_holders WHERE ',' || roles || ',' LIKE '%,admin,%'
+            SELECT 1 FROM role_holders
+            WHERE ',' || roles || ',' LIKE '%,admin,%'
+              AND ((kind = 'wallet' AND ?2) OR (kind = 'claim' AND ?3))
             UNION ALL
             SELECT 1 FROM api_keys
             WHERE ',' || roles || ',' LIKE '%,admin,%'
               AND (scope IS NULL OR ',' || scope || ',' LIKE '%,manage_keys,%')
               AND revoked_ms IS NULL
               AND (not_after_ms IS NULL OR not_after_ms > ?1)
-              AND (replaced_until_ms IS NULL OR replaced_until_ms > ?1)
+              AND (replaced_until_ms IS NULL OR (replaced_until_ms > ?1 AND NOT ?4))
         )",
     );
-    Ok(query.bind(now_ms).fetch_one(database).await?)
+    Ok(query.bind(now_ms).bind(ways.wallets).bind(ways.claims).bind(to_stay).fetch_one(database).await?)
+}
+
+/// Whether there is one at all, and one to stay.
+async fn admins(tx: &mut SqliteConnection, ways: Ways, now_ms: i64) -> Result<[bool; 2], StoreError> {
+    let any = has_admin_by(&mut *tx, ways, false, now_ms).await?;
+    Ok([any, has_admin_by(tx, ways, true, now_ms).await?])
 }
 
 pub(super) async fn bootstrap(readers: &SqlitePool) -> Result<Option<Bootstrap>, StoreError> {
@@ -83,7 +101,14 @@ pub(super) async fn apply(
     change: PeopleChange,
 ) -> Result<bool, StoreError> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let done = match change {
+    let (change, guard) = match change {
+        PeopleChange::UnlessLastAdmin { change, ways, now_ms } => {
+            let before = admins(&mut tx, ways, now_ms).await?;
+            (*change, Some((before, ways, now_ms)))
+        }
+        change => (change, None),
+    };
+    let mut done = match change {
         PeopleChange::PutKey(key) => put_key(&mut tx, &key).await?,
         PeopleChange::Rotate { old, until_ms, new } => {
             replace(&mut tx, old, until_ms, new.id).await? && put_key(&mut tx, &new).await?
@@ -103,7 +128,13 @@ pub(super) async fn apply(
         PeopleChange::UseNonce { nonce, until_ms, now_ms } => {
             use_nonce(&mut tx, &nonce, until_ms, now_ms).await?
         }
+        // One within another is nothing that anybody asks for.
+        PeopleChange::UnlessLastAdmin { .. } => false,
     };
+    if let Some((before, ways, now_ms)) = guard {
+        let after = admins(&mut tx, ways, now_ms).await?;
+        done &= before.iter().zip(after).all(|(before, after)| after || !before);
+    }
     if done {
         tx.commit().await?;
     } else {

@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::DatabaseFile;
 use super::append::{Memory, Work};
+use super::mover::Written;
 use crate::domain::{Kept, Record};
-use crate::store::{Change, KeyChange, LeftOver, PeopleChange, Publication, StoreError};
+use crate::store::{AlertChange, Change, KeyChange, LeftOver, PeopleChange, Publication, StoreError};
 
 type Sender<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -23,6 +24,7 @@ pub(super) enum Job {
     Change(Box<Change>, Sender<bool>),
     Keys(KeyChange, Sender<u64>),
     People(PeopleChange, Sender<bool>),
+    Alerts(AlertChange, Sender<Option<i64>>),
     Publish(Publication, Sender<bool>),
     Forget(Box<LeftOver>, Sender<u64>),
     Cosign(i64, String, Sender<bool>),
@@ -50,6 +52,7 @@ pub(super) struct Writer {
     memory: Memory,
     file: Arc<DatabaseFile>,
     failed: Arc<AtomicBool>,
+    written: Written,
 }
 
 impl Writer {
@@ -58,9 +61,10 @@ impl Writer {
         connection: SqliteConnection,
         file: Arc<DatabaseFile>,
         failed: Arc<AtomicBool>,
+        written: Written,
     ) -> Self {
         let options = options.create_if_missing(false);
-        Self { options, connection: Some(connection), memory: Memory::default(), file, failed }
+        Self { options, connection: Some(connection), memory: Memory::default(), file, failed, written }
     }
 
     /// Ends after [`Job::Close`], with everything before it written, or when nobody can send any more.
@@ -81,9 +85,11 @@ impl Writer {
                 self.other(job).await;
             }
         }
-        if let Some(connection) = self.connection {
-            // Closing checkpoints the WAL; if that fails, the next start does it.
-            if let Err(error) = connection.close().await {
+        if let Some(mut connection) = self.connection {
+            // Readers may still have it open, so that closing alone would leave the journal; if this fails, the next start
+            // does it.
+            let moved = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(&mut connection).await;
+            if let Err(error) = moved.map(drop).and(connection.close().await) {
                 tracing::warn!(%error, "the database did not close cleanly");
             }
         }
@@ -124,9 +130,10 @@ impl Writer {
             }
             outcomes.push(kept);
         }
-        work.finish(is_probe).await?;
+        let n_bytes = work.finish(is_probe).await?;
         // Looked at twice: before, so that a replaced file is not written to; after, so that it is not vouched for.
         self.file.check()?;
+        self.written.add(n_bytes);
         (self.connection, self.memory) = (Some(connection), memory);
         Ok(outcomes)
     }
@@ -145,6 +152,11 @@ impl Writer {
             Job::People(change, answer) => {
                 let done =
                     self.apply(async |connection| super::people::apply(connection, change).await).await;
+                answered(done, answer)
+            }
+            Job::Alerts(change, answer) => {
+                let done =
+                    self.apply(async |connection| super::alerts::apply(connection, change).await).await;
                 answered(done, answer)
             }
             Job::Publish(publication, answer) => {

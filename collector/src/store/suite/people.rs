@@ -202,16 +202,16 @@ async fn a_nonce_is_used_once(store: &dyn Store) {
     assert!(!using("a", 300, 100).await);
 }
 
-async fn put(store: &dyn Store, key: &ApiKey) -> bool {
+pub(super) async fn put(store: &dyn Store, key: &ApiKey) -> bool {
     store.change_people(PeopleChange::PutKey(Box::new(key.clone()))).await.unwrap()
 }
 
-async fn give(store: &dyn Store, kind: HolderKind, name: &str, roles: Roles) {
+pub(super) async fn give(store: &dyn Store, kind: HolderKind, name: &str, roles: Roles) {
     let holder = Holder { kind, name: name.to_owned(), roles, at_ms: NOW_MS };
     assert!(store.change_people(PeopleChange::Give(holder)).await.unwrap());
 }
 
-fn key(seed: u8, role: Role) -> ApiKey {
+pub(super) fn key(seed: u8, role: Role) -> ApiKey {
     let grant = Grant { label: format!("key {seed}"), roles: role.into(), scope: None, not_after_ms: None };
     ApiKey::issue(grant, &[seed; RANDOM_BYTES], NOW_MS - 1_000).unwrap().key
 }

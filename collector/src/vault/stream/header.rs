@@ -6,7 +6,7 @@ use super::StreamRefused;
 use crate::vault::{
     bound::Bound,
     derive::Purpose,
-    kek::{Kek, Ring},
+    kek::{Kek, KekId, Ring},
     refused::Refused,
     secret::{Nonce, Secret},
     wrap::{Context, WRAPPED_BYTES, Wrapped},
@@ -81,7 +81,11 @@ impl Header {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "no command wraps backups anew yet"))]
+/// Which key opens a sealed file, as it says itself.
+pub(crate) fn kek_of(from: &mut dyn Read) -> io::Result<KekId> {
+    Ok(Header::read(from)?.key.kek())
+}
+
 /// The header of a sealed file with its key wrapped by the first key of the ring. It is as long as the old one: written
 /// over it, it makes the file the new key's, and the rest stays as it is.
 pub(crate) fn rewrapped_header(from: &mut dyn Read, ring: &Ring, nonce: Nonce) -> io::Result<Vec<u8>> {

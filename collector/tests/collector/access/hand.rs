@@ -10,17 +10,17 @@ use sha2::Sha256;
 
 use crate::support::{Answer, Client};
 
-pub(super) const ISSUER: &str = "https://id.example";
-pub(super) const AUDIENCE: &str = "sentinel";
+pub(crate) const ISSUER: &str = "https://id.example";
+pub(crate) const AUDIENCE: &str = "sentinel";
 
-pub(super) struct Issuer {
-    pub(super) file: PathBuf,
+pub(crate) struct Issuer {
+    pub(crate) file: PathBuf,
     key: SigningKey,
 }
 
 impl Issuer {
     /// With its key document in a file.
-    pub(super) fn new(file: &Path) -> Self {
+    pub(crate) fn new(file: &Path) -> Self {
         let key = SigningKey::from_bytes(&[41; 32]);
         let x = base64url(key.verifying_key().as_bytes());
         let document = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": x}]});
@@ -29,27 +29,27 @@ impl Issuer {
     }
 
     /// For ann, with these claims instead of the usual ones.
-    pub(super) fn token(&self, claims: &Value) -> String {
+    pub(crate) fn token(&self, claims: &Value) -> String {
         sign(&self.key, claims)
     }
 
-    pub(super) fn signed_by_another(&self, claims: &Value) -> String {
+    pub(crate) fn signed_by_another(&self, claims: &Value) -> String {
         sign(&SigningKey::from_bytes(&[42; 32]), claims)
     }
 
     /// The claims say more than was signed.
-    pub(super) fn changed(&self, token: &str) -> String {
+    pub(crate) fn changed(&self, token: &str) -> String {
         let signature = token.rsplit('.').next().unwrap();
         let more = self.token(&json!({"roles": ["viewer", "auditor"], "more": 1}));
         format!("{}.{signature}", more.rsplit_once('.').unwrap().0)
     }
 
-    pub(super) fn unsigned(&self, claims: &Value) -> String {
+    pub(crate) fn unsigned(&self, claims: &Value) -> String {
         format!("{}.", unsigned(&json!({"alg": "none", "typ": "JWT"}), claims))
     }
 
     /// For whoever takes the key of one algorithm for another's.
-    pub(super) fn hs256_with_public_key(&self, claims: &Value) -> String {
+    pub(crate) fn hs256_with_public_key(&self, claims: &Value) -> String {
         let text = unsigned(&json!({"alg": "HS256", "typ": "JWT", "kid": "one"}), claims);
         let mut code = Hmac::<Sha256>::new_from_slice(self.key.verifying_key().as_bytes()).unwrap();
         code.update(text.as_bytes());
@@ -63,7 +63,7 @@ fn sign(key: &SigningKey, claims: &Value) -> String {
     format!("{text}.{}", base64url(&signature))
 }
 
-fn unsigned(header: &Value, claims: &Value) -> String {
+pub(super) fn unsigned(header: &Value, claims: &Value) -> String {
     let now_s = now_ms() / 1_000;
     let mut all = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "iat": now_s, "exp": now_s + 600});
     for (name, value) in claims.as_object().unwrap() {
@@ -72,44 +72,44 @@ fn unsigned(header: &Value, claims: &Value) -> String {
     format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(all.to_string().as_bytes()))
 }
 
-pub(super) struct Wallet {
+pub(crate) struct Wallet {
     key: SigningKey,
-    pub(super) address: String,
+    pub(crate) address: String,
 }
 
 impl Wallet {
-    pub(super) fn new(seed: u8) -> Self {
+    pub(crate) fn new(seed: u8) -> Self {
         let key = SigningKey::from_bytes(&[seed; 32]);
         let address = base58(key.verifying_key().as_bytes());
         Self { key, address }
     }
 
-    pub(super) async fn challenge(&self, client: &Client) -> Value {
+    pub(crate) async fn challenge(&self, client: &Client) -> Value {
         let body = json!({"address": self.address}).to_string();
         let client = client.with_authorization(None);
         client.send("POST", "/v1/auth/wallet/challenge", body.as_bytes()).await.ok()
     }
 
-    pub(super) fn sign(&self, challenge: &Value) -> String {
+    pub(crate) fn sign(&self, challenge: &Value) -> String {
         base58(&self.key.sign(challenge["message"].as_str().unwrap().as_bytes()).to_bytes())
     }
 
-    pub(super) fn answer(&self, challenge: &Value) -> Value {
+    pub(crate) fn answer(&self, challenge: &Value) -> Value {
         json!({"address": self.address, "nonce": challenge["nonce"], "signature": self.sign(challenge)})
     }
 
-    pub(super) async fn sign_in(&self, client: &Client) -> Answer {
+    pub(crate) async fn sign_in(&self, client: &Client) -> Answer {
         let body = self.answer(&self.challenge(client).await).to_string();
         let client = client.with_authorization(None);
         client.send("POST", "/v1/auth/wallet/session", body.as_bytes()).await
     }
 }
 
-pub(super) fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
-fn base64url(bytes: &[u8]) -> String {
+pub(super) fn base64url(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for group in bytes.chunks(3) {
