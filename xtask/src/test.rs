@@ -1,11 +1,18 @@
 //! `cargo xtask test`: all tests. Builds the module first, because the tests load the built file and a stale one
 //! would test yesterday's code.
 
-use std::{env, process::Command};
+mod failures;
 
-use anyhow::Result;
+use std::{
+    env,
+    io::{self, BufRead, BufReader, Write},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
 use sentinel_harness::python::Python;
 
+use self::failures::Failures;
 use crate::build;
 
 #[derive(clap::Args)]
@@ -42,5 +49,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     // Wherever the target folder is, the tests load this very file.
     let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-    build::run_command(cargo.args(&command).env("SENTINEL_FILTER", filter))
+    run_tests(cargo.args(&command).env("SENTINEL_FILTER", filter))
+}
+
+/// Passes on what the tests write, and says at the end which of them failed.
+fn run_tests(cargo: &mut Command) -> Result<()> {
+    let mut tests =
+        cargo.current_dir(build::root()).stdout(Stdio::piped()).spawn().context("could not start cargo")?;
+    let mut failures = Failures::default();
+    let mut shown = io::stdout().lock();
+    for line in BufReader::new(tests.stdout.take().context("no output")?).split(b'\n') {
+        let line = line?;
+        failures.read(&String::from_utf8_lossy(&line));
+        shown.write_all(&line)?;
+        shown.write_all(b"\n")?;
+    }
+    let status = tests.wait()?;
+    if !failures.is_empty() {
+        write!(shown, "{failures}")?;
+    }
+    if !status.success() {
+        bail!("the tests failed ({status})");
+    }
+    Ok(())
 }
