@@ -77,6 +77,16 @@ impl Walk {
 }
 
 fn visit_block(masks: &Masks, base: usize, open: &mut Option<Run>, visitor: &mut impl Visitor) {
+    visit_runs(masks, base, open, visitor);
+    // Also where a run fills the block: a longer character in it may begin a literal.
+    let mut signs = masks.sign;
+    while signs != 0 {
+        visitor.sign(base + signs.trailing_zeros() as usize);
+        signs &= signs - 1;
+    }
+}
+
+fn visit_runs(masks: &Masks, base: usize, open: &mut Option<Run>, visitor: &mut impl Visitor) {
     let mut left = masks.run;
     if let Some(run) = open {
         let len = left.trailing_ones();
@@ -103,11 +113,6 @@ fn visit_block(masks: &Masks, base: usize, open: &mut Option<Run>, visitor: &mut
         }
         visitor.run(run);
         left &= !bits;
-    }
-    let mut signs = masks.sign;
-    while signs != 0 {
-        visitor.sign(base + signs.trailing_zeros() as usize);
-        signs &= signs - 1;
     }
 }
 
@@ -206,7 +211,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn blocks_show_what_single_bytes_show(text in "[a-z_' <é#0-9]{0,300}|[a-z]{0,200}|\\PC{0,80}", stretch in 1_usize..200) {
+        fn blocks_show_what_single_bytes_show(text in "[a-z_' <é#0-9]{0,300}|[a-z]{0,200}|[é语]{0,120}|\\PC{0,80}", stretch in 1_usize..200) {
             let text: String = text;
             let (mut seen, mut walk) = (Seen::default(), Walk::default());
             while !walk.go_on(text.as_bytes(), stretch, &mut seen) {}
