@@ -71,6 +71,8 @@ impl Browser {
         let begun = browser.ask("POST", "/session", &json!({"capabilities": {"alwaysMatch": wanted}}))?;
         browser.session =
             begun.get("sessionId").and_then(Value::as_str).context("no session in the answer")?.to_owned();
+        // Without it, whether a page without a window has the focus is up to the machine.
+        browser.devtools("Emulation.setFocusEmulationEnabled", &json!({"enabled": true}))?;
         Ok(browser)
     }
 

@@ -16,7 +16,12 @@ const LIST = [
   ["Esc", "close what is open"],
 ];
 
-let prefix = 0;
+/** A letter within this time of `g` goes to a page. */
+const CHORD_MS = 3_000;
+/** Before any key: a page may be younger than that time. */
+const NEVER = -Infinity;
+
+let prefix = NEVER;
 const actions = new Map();
 
 /** While the signal lasts, this key does this. */
@@ -29,12 +34,12 @@ export function listen() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isTyping(event.target)) return;
     if (document.querySelector("dialog[open]")) return;
-    if (event.timeStamp - prefix < 3_000 && PLACES[event.key]) {
-      prefix = 0;
+    if (event.timeStamp - prefix < CHORD_MS && PLACES[event.key]) {
+      prefix = NEVER;
       location.hash = `#/${PLACES[event.key]}`;
       return;
     }
-    prefix = event.key === "g" ? event.timeStamp : 0;
+    prefix = event.key === "g" ? event.timeStamp : NEVER;
     if (event.key === "?") return showShortcuts();
     // Space on a button presses it.
     if ((event.key === " " || event.key === "Enter") && event.target.closest?.("a, button, summary, select")) return;
