@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`case`], [`expect`] | the form of a case file and what it expects, from `sentinel-cases` |
 //! | [`command`] | the built `sentinel` command |
+//! | [`collector`] | the same as a collector |
 //! | [`engine`] | `native`, `wasmtime` and `envoy`: each runs an exchange and tells what both ends saw |
 //! | [`gaps`] | `known-gaps.yaml` |
 //! | [`doubt`] | a text that a deeper model is asked about |
@@ -12,6 +13,7 @@
 //!
 //! How to write and run cases is said in `tests/cases.rs`.
 
+pub mod collector;
 pub mod command;
 pub mod coverage;
 pub mod doubt;

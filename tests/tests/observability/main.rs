@@ -185,7 +185,7 @@ fn day(site: &mut Site, traffic: &Traffic) {
     of_outage.iter().for_each(|alert| site.tells(alert));
     provoked.iter().for_each(|alert| site.is_over(alert));
 
-    site.collector.start();
+    site.collector.start().unwrap();
     // What was dropped meanwhile is missing for ever; that it went missing is news only for a while.
     site.tells("SentinelVmGaps");
     of_outage.iter().chain(["SentinelVmGaps"].iter()).for_each(|alert| site.is_over(alert));

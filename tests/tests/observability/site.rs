@@ -4,21 +4,22 @@
 use std::{
     fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
 
 use sentinel_harness::{
-    envoy::{Envoy, EnvoyOptions, free_port},
+    envoy::{Envoy, EnvoyOptions},
     http1,
     prometheus::{Alertmanager, Prometheus, PrometheusOptions, Scrape},
     upstream::Upstream,
     wire::{Request, Response},
 };
-use sentinel_tests::{command::built_command, engine::built_filter};
+use sentinel_tests::{
+    collector::{Collector, FILTER_TOKEN, sentinel},
+    engine::built_filter,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -27,8 +28,6 @@ use crate::{
     traffic::answer,
 };
 
-const FILTER_TOKEN: &str = "token-of-filters";
-const ADMIN_TOKEN: &str = "token-of-administrators";
 const WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) struct Site {
@@ -39,14 +38,6 @@ pub(crate) struct Site {
     notifications: Upstream,
     _upstream: Upstream,
     folder: TempDir,
-}
-
-/// `sentinel serve`; it ends with the test.
-pub(crate) struct Collector {
-    child: Option<Child>,
-    addr: SocketAddr,
-    folder: PathBuf,
-    trust_keys: String,
 }
 
 static COMPLAINT: Mutex<String> = Mutex::new(String::new());
@@ -69,15 +60,14 @@ impl Site {
     /// The collector trusts both keys, the proxy only the first.
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("token"), ADMIN_TOKEN).unwrap();
         let keys = ["one.key", "two.key"].map(|key| {
-            sentinel(folder.path(), &format!("bundle keygen --out {key}"));
+            sentinel(folder.path(), &format!("bundle keygen --out {key}")).unwrap();
             fs::read_to_string(folder.path().join(format!("{key}.pub"))).unwrap().trim().to_owned()
         });
-        let mut collector = Collector::new(folder.path(), keys.join(","));
-        collector.start();
+        let mut collector = Collector::new(folder.path(), &keys).unwrap();
+        collector.start().unwrap();
         let upstream = Upstream::start_unrecorded(answer).unwrap();
-        let bootstrap = shipped_bootstrap(upstream.addr(), collector.addr, &keys[0]);
+        let bootstrap = shipped_bootstrap(upstream.addr(), collector.addr(), &keys[0]);
         let envoy = Envoy::start(&EnvoyOptions {
             bootstrap_yaml: bootstrap,
             concurrency: 2,
@@ -98,7 +88,7 @@ impl Site {
         let prometheus = Prometheus::start(&PrometheusOptions {
             scrapes: vec![
                 scrape("sentinel-proxy", envoy.admin_addr(), "/stats/prometheus"),
-                scrape("sentinel-collector", collector.addr, "/metrics"),
+                scrape("sentinel-collector", collector.addr(), "/metrics"),
             ],
             rules: rules.into(),
             alertmanager: Some(alertmanager.addr()),
@@ -208,28 +198,22 @@ impl Site {
         let forged = json!({ "events": [{ "schema": "sentinel.event/1", "vm": "nobody" }] }).to_string();
         let request = Request::json("/v1/events", forged)
             .with_header("authorization", format!("Bearer {FILTER_TOKEN}"));
-        let saw = http1::exchange(self.collector.addr, &request, WITHIN).unwrap().unwrap();
+        let saw = http1::exchange(self.collector.addr(), &request, WITHIN).unwrap().unwrap();
         assert_eq!(saw.status, 200, "{}", saw.text());
     }
 
     fn push(&self, version: u32, key: &str, mode: &str) {
         fs::write(self.folder.path().join("policy.yaml"), POLICY).unwrap();
         let file = format!("shop-{version}.sntb");
-        sentinel(
-            self.folder.path(),
-            &format!(
-                "bundle build --policy policy.yaml --name shop --version {version} --days 30 --key {key} --out {file}"
-            ),
+        let build = format!(
+            "bundle build --policy policy.yaml --name shop --version {version} --days 30 --key {key} --out {file}"
         );
+        sentinel(self.folder.path(), &build).unwrap();
         self.operate(&format!("push {file} {mode}"));
     }
 
     fn operate(&self, command: &str) {
-        let addr = self.collector.addr;
-        sentinel(
-            self.folder.path(),
-            &format!("bundle {command} --collector http://{addr} --token-file token"),
-        );
+        self.collector.operate(&format!("bundle {command}")).unwrap();
     }
 }
 
@@ -241,17 +225,6 @@ rates:
   limits:
     - { name: one, key: ip, per_second: 1, routes: [limited] }
 ";
-
-#[track_caller]
-fn sentinel(folder: &Path, command: &str) {
-    let output = Command::new(built_command().unwrap())
-        .arg("--json")
-        .args(command.split_whitespace())
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{command}: {output:?}");
-}
 
 /// `envoy/envoy.yaml` with its places filled in, and quicker than one would have it.
 fn shipped_bootstrap(upstream: SocketAddr, collector: SocketAddr, trusted: &str) -> String {
@@ -284,45 +257,4 @@ fn shipped_bootstrap(upstream: SocketAddr, collector: SocketAddr, trusted: &str)
         put(&at, json!({ "address": addr.ip().to_string(), "port_value": addr.port() }));
     }
     bootstrap.to_string()
-}
-
-impl Collector {
-    fn new(folder: &Path, trust_keys: String) -> Self {
-        let addr = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
-        Self { child: None, addr, folder: folder.to_owned(), trust_keys }
-    }
-
-    pub(crate) fn start(&mut self) {
-        let child = Command::new(built_command().unwrap())
-            .args(["serve", "--listen", &self.addr.to_string(), "--database", "events.db", "--open-metrics"])
-            .current_dir(&self.folder)
-            .env("SENTINEL_TOKENS", FILTER_TOKEN)
-            .env("SENTINEL_ADMIN_TOKENS", ADMIN_TOKEN)
-            .env("SENTINEL_TRUST_KEYS", &self.trust_keys)
-            .env("SENTINEL_LOG", "error")
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        let ready = Request::get("/health/ready");
-        until("the collector", || {
-            assert_eq!(self.child.as_mut().unwrap().try_wait().unwrap(), None, "it has ended");
-            let saw = http1::exchange(self.addr, &ready, WITHIN).ok()??;
-            (saw.status == 200).then_some(())
-        });
-    }
-
-    /// At once, as a machine goes away.
-    pub(crate) fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }

@@ -3,27 +3,25 @@
 use std::{
     fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use sentinel_harness::{
     bootstrap::{Bootstrap, WasmFilter},
-    envoy::{Envoy, EnvoyOptions, free_port},
-    http1,
+    envoy::{Envoy, EnvoyOptions},
     upstream::Upstream,
-    wire::{Request, Response},
+    wire::Response,
 };
-use sentinel_tests::{command::built_command, engine::built_filter};
+use sentinel_tests::{
+    collector::{Collector, FILTER_TOKEN, sentinel},
+    engine::built_filter,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) const PROXIES: [&str; 2] = ["edge-1", "edge-2"];
 
-const FILTER_TOKEN: &str = "token-of-filters";
-const ADMIN_TOKEN: &str = "token-of-administrators";
 const WITHIN: Duration = Duration::from_secs(30);
 const EVENTS_ON_A_PAGE: usize = 1_000;
 
@@ -32,14 +30,6 @@ pub(crate) struct Site {
     _upstream: Upstream,
     collector: Collector,
     folder: TempDir,
-}
-
-/// `sentinel serve`; it ends with the test.
-struct Collector {
-    child: Child,
-    addr: SocketAddr,
-    folder: PathBuf,
-    keys: [String; 2],
 }
 
 /// Looks again and again until there is something to see.
@@ -59,12 +49,12 @@ impl Site {
     /// Each proxy trusts a key of its own, as in the middle of a change of keys.
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("token"), ADMIN_TOKEN).unwrap();
         let keys = ["one.key", "two.key"].map(|key| {
-            sentinel(folder.path(), &format!("bundle keygen --out {key}"));
+            sentinel(folder.path(), &format!("bundle keygen --out {key}")).unwrap();
             fs::read_to_string(folder.path().join(format!("{key}.pub"))).unwrap().trim().to_owned()
         });
-        let collector = Collector::start(folder.path(), keys.clone());
+        let mut collector = Collector::new(folder.path(), &keys).unwrap();
+        collector.start().unwrap();
         let upstream = Upstream::start_unrecorded(|_| {
             Response::json(r#"{"choices":[{"message":{"role":"assistant","content":"ok"}}]}"#)
         })
@@ -79,7 +69,7 @@ impl Site {
             });
             let filter = WasmFilter::new(built_filter().unwrap(), config.to_string());
             let bootstrap =
-                Bootstrap::new(upstream.addr(), Some(filter)).with_cluster("collector", collector.addr);
+                Bootstrap::new(upstream.addr(), Some(filter)).with_cluster("collector", collector.addr());
             Envoy::start(&EnvoyOptions { concurrency: 2, ..EnvoyOptions::new(&bootstrap) }).unwrap()
         };
         let envoys = thread::scope(|scope| {
@@ -99,23 +89,23 @@ impl Site {
     /// A command that has to succeed.
     #[track_caller]
     pub(crate) fn sentinel(&self, command: &str) -> Value {
-        sentinel(self.folder.path(), command)
+        sentinel(self.folder.path(), command).unwrap()
     }
 
     /// One that speaks to the collector.
     #[track_caller]
     pub(crate) fn operate(&self, command: &str) -> Value {
-        let addr = self.collector.addr;
-        self.sentinel(&format!("bundle {command} --collector http://{addr} --token-file token"))
+        self.collector.operate(&format!("bundle {command}")).unwrap()
     }
 
     pub(crate) const fn collector_addr(&self) -> SocketAddr {
-        self.collector.addr
+        self.collector.addr()
     }
 
     /// Stops the collector as an operator does, and starts it again where it was.
     pub(crate) fn restart_collector(&mut self) {
-        self.collector.restart();
+        self.collector.stop().unwrap();
+        self.collector.start().unwrap();
     }
 
     pub(crate) fn get(&self, path: &str) -> String {
@@ -140,68 +130,5 @@ impl Site {
             }
         }
         events
-    }
-}
-
-#[track_caller]
-fn sentinel(folder: &Path, command: &str) -> Value {
-    let output = Command::new(built_command().unwrap())
-        .arg("--json")
-        .args(command.split_whitespace())
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{command}: {output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-impl Collector {
-    fn start(folder: &Path, keys: [String; 2]) -> Self {
-        let addr = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
-        let child = serve(folder, addr, &keys);
-        let mut collector = Self { child, addr, folder: folder.to_owned(), keys };
-        collector.wait_until_ready();
-        collector
-    }
-
-    fn restart(&mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert!(self.child.wait().unwrap().success(), "it stops with an error");
-        self.child = serve(&self.folder, self.addr, &self.keys);
-        self.wait_until_ready();
-    }
-
-    fn get(&self, path: &str) -> Option<String> {
-        let request = Request::get(path).with_header("authorization", format!("Bearer {ADMIN_TOKEN}"));
-        let saw = http1::exchange(self.addr, &request, WITHIN).ok()??;
-        (saw.status == 200).then(|| saw.text())
-    }
-
-    fn wait_until_ready(&mut self) {
-        until("the collector", || {
-            assert_eq!(self.child.try_wait().unwrap(), None, "it has ended");
-            self.get("/health/ready")
-        });
-    }
-}
-
-fn serve(folder: &Path, addr: SocketAddr, keys: &[String]) -> Child {
-    Command::new(built_command().unwrap())
-        .args(["serve", "--listen", &addr.to_string(), "--database", "events.db"])
-        .current_dir(folder)
-        .env("SENTINEL_TOKENS", FILTER_TOKEN)
-        .env("SENTINEL_ADMIN_TOKENS", ADMIN_TOKEN)
-        .env("SENTINEL_TRUST_KEYS", keys.join(","))
-        .env("SENTINEL_LOG", "warn")
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

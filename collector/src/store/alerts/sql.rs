@@ -3,10 +3,47 @@
 //! Whoever uses [`alert_queries`] gives the transaction, in which nobody else may change alerts.
 
 macro_rules! alert_queries {
-    ($connection:ty, $pool:ty) => {
+    ($store:ty, $connection:ty, $pool:ty) => {
         use $crate::domain::{Alert, AlertState, Delivery, Silence, Words as _};
         use $crate::store::alerts::rows::{AlertRow, DeliveryRow, SilenceRow};
-        use $crate::store::{AlertChange, StoreError};
+        use $crate::store::{AlertChange, Alerts, Answer, StoreError};
+
+        use super::write::{self, Job};
+        use super::{READ_WAIT, within};
+
+        impl Alerts for $store {
+            fn change_alerts(&self, change: AlertChange) -> Answer<'_, Option<i64>> {
+                Box::pin(write::ask(&self.jobs, |answer| Job::Alerts(change, answer)))
+            }
+
+            fn open_alerts(&self) -> Answer<'_, Vec<Alert>> {
+                Box::pin(within(READ_WAIT, open_alerts(&self.readers)))
+            }
+
+            fn alert(&self, id: i64) -> Answer<'_, Option<Alert>> {
+                Box::pin(within(READ_WAIT, alert(&self.readers, id)))
+            }
+
+            fn alerts(&self, state: Option<AlertState>, limit: usize, before: Option<i64>) -> Answer<'_, Vec<Alert>> {
+                Box::pin(within(READ_WAIT, alerts(&self.readers, state, limit, before)))
+            }
+
+            fn last_told(&self, rule: String, group: String) -> Answer<'_, Option<i64>> {
+                Box::pin(within(READ_WAIT, async move { last_told(&self.readers, &rule, &group).await }))
+            }
+
+            fn silences(&self, ends_after_ms: i64, limit: usize, before: Option<i64>) -> Answer<'_, Vec<Silence>> {
+                Box::pin(within(READ_WAIT, silences(&self.readers, ends_after_ms, limit, before)))
+            }
+
+            fn due_deliveries(&self, now_ms: i64, limit: usize) -> Answer<'_, Vec<Delivery>> {
+                Box::pin(within(READ_WAIT, due_deliveries(&self.readers, now_ms, limit)))
+            }
+
+            fn deliveries(&self, alert: Option<i64>, limit: usize, before: Option<i64>) -> Answer<'_, Vec<Delivery>> {
+                Box::pin(within(READ_WAIT, deliveries(&self.readers, alert, limit, before)))
+            }
+        }
 
         pub(super) async fn open_alerts(readers: &$pool) -> Result<Vec<Alert>, StoreError> {
             let query = sqlx::query_as("SELECT * FROM alerts WHERE state <> 'resolved' ORDER BY id");
