@@ -45,7 +45,7 @@ fn mine(sinks: Value, more: Value) -> Value {
     json!({"link": "https://sentinel.example", "sinks": sinks, "rules": rules})
 }
 
-const BUILT_IN: [&str; 12] = [
+const BUILT_IN: [&str; 13] = [
     "high-confidence-attack",
     "attack-campaign",
     "attack-campaign-source",
@@ -56,6 +56,7 @@ const BUILT_IN: [&str; 12] = [
     "collector-backlog",
     "vm-gap",
     "coverage-under-target",
+    "unusual-traffic",
     "certificate-expiry",
     "bundle-expiry",
 ];
