@@ -1,6 +1,7 @@
 //! Alerts of a running collector: what fires, who is told of it, and how often.
 
 mod builtin;
+mod mail;
 mod receivers;
 
 use std::time::Duration;
