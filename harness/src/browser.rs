@@ -71,6 +71,8 @@ impl Browser {
         let begun = browser.ask("POST", "/session", &json!({"capabilities": {"alwaysMatch": wanted}}))?;
         browser.session =
             begun.get("sessionId").and_then(Value::as_str).context("no session in the answer")?.to_owned();
+        // Without a window nothing has the focus, unless the page is told that it has.
+        browser.devtools("Emulation.setFocusEmulationEnabled", &json!({ "enabled": true }))?;
         Ok(browser)
     }
 
@@ -147,6 +149,11 @@ impl Browser {
     pub fn resize(&self, width: u32, height: u32) -> Result<()> {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics)
+    }
+
+    /// Runs on every page before the page's own scripts, as what an extension brings along does.
+    pub fn bring_along(&self, script: &str) -> Result<()> {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }))
     }
 
     pub fn prefer_dark(&self, is_dark: bool) -> Result<()> {
