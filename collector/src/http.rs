@@ -30,6 +30,7 @@ mod log_level;
 mod metrics;
 mod monitor;
 mod openapi;
+mod overview;
 mod params;
 mod people;
 mod period;
@@ -187,6 +188,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/journal", get(journal::list).route_layer(may(ReadJournal)))
         .route("/v1/second-opinion", post(second_opinion::ask).route_layer(may(AskOpinion)))
         .route("/v1/aggregates", get(aggregates::show).route_layer(may(ReadEvents)))
+        .route("/v1/overview", get(overview::show).route_layer(may(ReadEvents)))
         .route("/v1/compliance", get(compliance::show).route_layer(may(ReadEvents)))
         .route("/v1/export", get(export::stream).route_layer(may(Export)))
         .route("/v1/anomalies", get(monitor::anomalies).route_layer(may(ReadEvents)))

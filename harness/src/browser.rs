@@ -151,6 +151,11 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics)
     }
 
+    /// Runs on every page before the page's own scripts, as what an extension brings along does.
+    pub fn bring_along(&self, script: &str) -> Result<()> {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }))
+    }
+
     pub fn prefer_dark(&self, is_dark: bool) -> Result<()> {
         let value = if is_dark { "dark" } else { "light" };
         let features = json!({"features": [{"name": "prefers-color-scheme", "value": value}]});

@@ -3,6 +3,7 @@
 use super::Alarm;
 use super::rule::Measure;
 use super::watch::Observation;
+use crate::monitor::Unusual;
 
 /// What a collector can say about itself now; what it cannot say is left out.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +15,7 @@ pub(crate) struct Readings {
     pub(crate) certificate_ends_ms: Option<i64>,
     pub(crate) bundle_ends_ms: Option<i64>,
     pub(crate) store_answers: bool,
+    pub(crate) unusual: Vec<Unusual>,
 }
 
 impl Alarm {
@@ -34,6 +36,11 @@ impl Alarm {
         }
         if let Some(missing) = readings.missing {
             level(Measure::VmMissing, missing as f64);
+        }
+        for Unusual { what, weeks } in &readings.unusual {
+            let level =
+                Observation::Level { measure: Measure::Unusual, of: Some(what.as_str()), value: *weeks };
+            watch.observe(level, now_ms);
         }
         if !readings.store_answers {
             watch.observe(Observation::Error { place: "store" }, now_ms);

@@ -73,6 +73,8 @@ pub(crate) enum Measure {
     Backlog,
     /// Events of filters that did not arrive, more than before.
     VmMissing,
+    /// How rare by chance what happened in the last whole hour is, in weeks.
+    Unusual,
     /// Until it is not valid any more.
     CertificateDays,
     BundleDays,
@@ -89,6 +91,7 @@ impl Measure {
             Self::Errors => "errors",
             Self::Backlog => "backlog",
             Self::VmMissing => "vm_missing",
+            Self::Unusual => "unusual",
             Self::CertificateDays => "certificate_days",
             Self::BundleDays => "bundle_days",
         }

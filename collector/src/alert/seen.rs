@@ -2,8 +2,8 @@
 //! hash.
 
 use super::rule::{Dimension, EventFilter};
-use crate::domain::StoredEvent;
 use crate::domain::signals::{Coverage, Latency};
+use crate::domain::{StoredEvent, shown};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Seen {
@@ -86,23 +86,26 @@ impl Seen {
     fn values(&self, dimension: Dimension, filter: &EventFilter) -> Vec<&str> {
         let fitting = self.fired.iter().filter(|fired| filter.fits(fired));
         match dimension {
-            Dimension::Rule => fitting.map(|(rule, _)| rule.as_str()).collect(),
-            Dimension::Family => {
-                let mut families: Vec<&str> = Vec::new();
-                for (_, family) in fitting {
-                    if !families.contains(&family.as_str()) {
-                        families.push(family);
-                    }
-                }
-                families
-            }
-            Dimension::Route => vec![self.route.as_deref().unwrap_or("none")],
+            Dimension::Rule => words(fitting.map(|(rule, _)| rule)),
+            Dimension::Family => words(fitting.map(|(_, family)| family)),
+            Dimension::Route => vec![self.route.as_deref().map_or("none", shown::label)],
             Dimension::Source => self.source.as_deref().into_iter().collect(),
             Dimension::Vm => vec![&self.vm],
             Dimension::Action => vec![&self.action],
             Dimension::Verdict => vec![&self.verdict],
         }
     }
+}
+
+/// Each once, as notifications may show it.
+fn words<'a>(names: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
+    let mut words: Vec<&str> = Vec::new();
+    for word in names.map(|name| shown::label(name)) {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words
 }
 
 impl EventFilter {
@@ -145,6 +148,20 @@ mod tests {
         assert!(!format!("{seen:?}").contains("ann"));
         let plain = read(r#","latency_us":null,"receipt":7"#);
         assert_eq!((plain.latency_ms, plain.bytes, plain.degraded), (0, 0, false));
+    }
+
+    #[test]
+    fn a_group_has_no_name_that_could_be_somebodys() {
+        let seen = read(
+            r#","findings":[{"rule":"pii/ann@example.org","family":"4111111111111111"},
+                {"rule":"pii/bob@example.org","family":"pii"}]"#,
+        );
+        let all = EventFilter::default();
+        let group = |dimension| seen.groups(&[dimension], &all);
+        assert_eq!(group(Dimension::Rule), [["other"]]);
+        assert_eq!(group(Dimension::Family), [["other"], ["pii"]]);
+        let elsewhere = Seen { route: Some("ann@example.org".to_owned()), ..Seen::default() };
+        assert_eq!(elsewhere.groups(&[Dimension::Route], &all), [["other"]]);
     }
 
     #[test]

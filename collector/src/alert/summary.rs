@@ -29,6 +29,10 @@ pub(crate) fn summary(rule: &Rule, value: f64) -> String {
         Measure::VmMissing => {
             format!("{} events of filters are missing, {}", rounded(value), limit(&rounded))
         }
+        Measure::Unusual => {
+            let weeks = rounded(value);
+            format!("within the last whole hour, as chance has it once in {weeks} weeks, {}", limit(&rounded))
+        }
         Measure::CertificateDays => {
             format!("the certificate is valid for {} more days, {}", rounded(value), limit(&rounded))
         }

@@ -219,7 +219,7 @@ fn value(rule: &Rule, cells: Cells, state: &State, now_ms: i64) -> Option<f64> {
             is_known.then(|| share(now) / share(before).max(SHARE_BEFORE_MIN))
         }
         Measure::VmMissing => state.level.map(|level| state.lows.growth(level.value)),
-        Measure::Backlog | Measure::CertificateDays | Measure::BundleDays => {
+        Measure::Backlog | Measure::Unusual | Measure::CertificateDays | Measure::BundleDays => {
             state.level.map(|level| level.value)
         }
     }

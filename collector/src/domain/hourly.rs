@@ -2,13 +2,15 @@
 //!
 //! Invariant: the sums of a store are those of the events that it ever took in, each once; erasing or deleting an event
 //! takes nothing from them. An event belongs to the hour of its own time, what was set aside to that of its arrival.
+//! Sums are shown to people who may not see what was said, so a name that is no word of a policy or of a rule is summed
+//! as `other`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{NewEvent, Words, word_enum};
+use super::{NewEvent, Words, shown, word_enum};
 
 word_enum! {
     /// What is summed. The words stand in databases.
@@ -63,19 +65,23 @@ impl Hourly {
         self.add(Kind::Action, hour, &event.action, 1);
         self.add(Kind::Vm, hour, &event.vm, 1);
         if let Some(route) = &event.route {
-            self.add(Kind::Route, hour, route, 1);
+            self.add(Kind::Route, hour, shown::label(route), 1);
         }
-        for rule in &event.rules {
-            self.add(Kind::Rule, hour, rule, 1);
-        }
-        let named = |family: &&str| !family.is_empty();
-        for (at, fired) in event.fired.iter().enumerate() {
-            self.add(Kind::RuleFindings, hour, &fired.rule, fired.n);
-            let Some(family) = Some(fired.family.as_str()).filter(named) else { continue };
-            self.add(Kind::FamilyFindings, hour, family, fired.n);
-            if !event.fired.iter().take(at).any(|before| before.family == family) {
-                self.add(Kind::Family, hour, family, 1);
+        self.add_each(Kind::Rule, hour, event.rules.iter().map(String::as_str));
+        let families = event.fired.iter().map(|fired| fired.family.as_str());
+        self.add_each(Kind::Family, hour, families.filter(|family| !family.is_empty()));
+        for fired in &event.fired {
+            self.add(Kind::RuleFindings, hour, shown::label(&fired.rule), fired.n);
+            if !fired.family.is_empty() {
+                self.add(Kind::FamilyFindings, hour, shown::label(&fired.family), fired.n);
             }
+        }
+    }
+
+    /// An event counts once for a name, however often that comes.
+    fn add_each<'a>(&mut self, kind: Kind, hour: i64, names: impl Iterator<Item = &'a str>) {
+        for name in names.map(shown::label).collect::<BTreeSet<_>>() {
+            self.add(kind, hour, name, 1);
         }
     }
 
@@ -210,5 +216,30 @@ mod tests {
         }
         assert_eq!(n(Kind::Quarantined, 0, ""), 1);
         assert!(rows.iter().all(|row| row.kind != Kind::Route.word()), "no route is no value");
+    }
+
+    #[test]
+    fn a_name_that_could_be_somebodys_is_summed_as_other_and_an_event_once() {
+        let fired = |name: &str| Fired { rule: format!("pii/{name}"), family: name.to_owned(), n: 2 };
+        let odd = ["ann@example.org", "4111111111111111"];
+        let event = NewEvent {
+            route: Some(odd[0].to_owned()),
+            rules: odd.iter().map(|name| format!("pii/{name}")).collect(),
+            fired: odd.iter().map(|name| fired(name)).collect(),
+            ..NewEvent::default()
+        };
+        let mut hourly = Hourly::default();
+        hourly.event(&event);
+        let rows = hourly.into_rows();
+        for (kind, n) in [
+            (Kind::Route, 1),
+            (Kind::Rule, 1),
+            (Kind::Family, 1),
+            (Kind::RuleFindings, 4),
+            (Kind::FamilyFindings, 4),
+        ] {
+            let found: Vec<_> = rows.iter().filter(|row| row.kind == kind.word()).collect();
+            assert!(matches!(found[..], [row] if row.value == shown::OTHER && row.n == n), "{found:?}");
+        }
     }
 }

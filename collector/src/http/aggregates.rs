@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::events::now_ms;
 use super::params::{Params, RawQuery};
 use super::period;
-use crate::domain::{HOUR_MS, Kind, Sum, SumsQuery, Words as _};
+use crate::domain::{HOUR_MS, Hours, Kind, Sum, SumsQuery, Words as _};
 
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Aggregates {
@@ -27,7 +27,7 @@ pub(crate) struct Aggregates {
 
 #[derive(Default, Serialize, JsonSchema)]
 #[schemars(rename = "AggregateBucket")]
-struct Bucket {
+pub(crate) struct Bucket {
     since_ms: i64,
     /// Of the values that are the most frequent in the whole period.
     counts: BTreeMap<String, i64>,
@@ -47,10 +47,23 @@ pub(crate) async fn show(State(app): State<Arc<App>>, query: RawQuery) -> Result
     }))
 }
 
+/// Whole buckets of time.
+pub(super) struct Period {
+    pub(super) hours: Hours,
+    pub(super) every: &'static str,
+    pub(super) hours_each: i64,
+}
+
 fn read(mut params: Params, now_ms: i64) -> Result<(SumsQuery, &'static str), ApiError> {
-    let missing = |name: &str| ApiError::bad_parameter(name, format!("{name} is missing"));
     let asked = Kind::ASKED.map(Kind::word);
     let kind = params.one_of("by", &asked)?.as_deref().and_then(Kind::read).ok_or_else(|| missing("by"))?;
+    let top = params.number("top", 1..=TOP_MAX)?.unwrap_or(TOP_DEFAULT);
+    let Period { hours, every, hours_each } = asked_period(params, now_ms)?;
+    Ok((SumsQuery { kind, hours, every: hours_each, top }, every))
+}
+
+/// The last parameters that are read.
+pub(super) fn asked_period(mut params: Params, now_ms: i64) -> Result<Period, ApiError> {
     let every = params.one_of("every", &["hour", "day"])?.ok_or_else(|| missing("every"))?;
     let (every, hours_each, n_unasked) = match every.as_str() {
         "hour" => ("hour", 1, 24),
@@ -59,7 +72,6 @@ fn read(mut params: Params, now_ms: i64) -> Result<(SumsQuery, &'static str), Ap
     let to = period::hour(&mut params, "until_ms")?.unwrap_or(now_ms.div_euclid(HOUR_MS) + 1);
     let unasked = || ((to - 1).div_euclid(hours_each) - n_unasked + 1).max(0) * hours_each;
     let from = period::hour(&mut params, "since_ms")?.unwrap_or_else(unasked);
-    let top = params.number("top", 1..=TOP_MAX)?.unwrap_or(TOP_DEFAULT);
     params.done()?;
     let hours = period::between(from, to)?;
     let n_buckets = (to - 1).div_euclid(hours_each) - from.div_euclid(hours_each) + 1;
@@ -67,10 +79,14 @@ fn read(mut params: Params, now_ms: i64) -> Result<(SumsQuery, &'static str), Ap
         let why = format!("the period has {n_buckets} times {every}, limit {BUCKETS_MAX}");
         return Err(ApiError::bad_parameter("since_ms", why));
     }
-    Ok((SumsQuery { kind, hours, every: hours_each, top }, every))
+    Ok(Period { hours, every, hours_each })
 }
 
-fn buckets(sums: Vec<Sum>) -> Vec<Bucket> {
+fn missing(name: &str) -> ApiError {
+    ApiError::bad_parameter(name, format!("{name} is missing"))
+}
+
+pub(super) fn buckets(sums: Vec<Sum>) -> Vec<Bucket> {
     let mut buckets: Vec<Bucket> = Vec::new();
     for Sum { hour, value, n } in sums {
         let since_ms = hour * HOUR_MS;

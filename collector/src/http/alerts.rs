@@ -21,6 +21,7 @@ use crate::alert::{Readings, RuleInForce, SinkInForce};
 use crate::domain::{
     ALERT_STATES, Alert, AlertState, Delivery, DeliveryState, Group, Severity, Telling, Words,
 };
+use crate::monitor::Lookout;
 use crate::port::Certificate;
 use crate::store::AlertChange;
 
@@ -48,10 +49,15 @@ pub(crate) async fn watch_alerts(app: &App, certificate: Option<Arc<Certificate>
 
 async fn watch(app: &App, certificate: Option<Arc<Certificate>>) {
     let mut ticks = app.alarm.ticks();
+    let mut lookout = Lookout::default();
     for n_ticks in 0_u64.. {
         ticks.tick().await;
         if n_ticks % READ_TICKS == 0 {
-            let readings = readings(app, certificate.as_deref()).await;
+            let mut readings = readings(app, certificate.as_deref()).await;
+            match lookout.look(app.store(), now_ms()).await {
+                Ok(unusual) => readings.unusual = unusual.to_vec(),
+                Err(error) => tracing::warn!(%error, "it is not known whether the last hour was unusual"),
+            }
             app.alarm.read(&readings, now_ms());
         }
         app.alarm.look(now_ms()).await;
@@ -68,6 +74,7 @@ async fn readings(app: &App, certificate: Option<&Certificate>) -> Readings {
         missing: counts.ok().map(|counts| counts.missing),
         certificate_ends_ms: certificate.and_then(Certificate::ends_ms),
         bundle_ends_ms: app.desk.active_ends_ms(),
+        unusual: Vec::new(),
     }
 }
 

@@ -56,6 +56,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = {
         allowed("GET", "/log/{*path}", ReadProofs),
         allowed("GET", "/v1/journal", ReadJournal),
         allowed("GET", "/v1/aggregates", ReadEvents),
+        allowed("GET", "/v1/overview", ReadEvents),
         allowed("GET", "/v1/compliance", ReadEvents),
         allowed("GET", "/v1/export", Export),
         allowed("GET", "/v1/anomalies", ReadEvents),

@@ -16,7 +16,7 @@ use super::App;
 use super::error::ApiError;
 use super::params::{Params, RawQuery};
 use crate::access::permission::Permission;
-use crate::domain::{Access, Record};
+use crate::domain::{Access, Record, shown};
 use crate::evidence::access_leaf;
 
 /// What was asked for, before it is known whether it is there.
@@ -61,7 +61,8 @@ impl Asked {
     }
 }
 
-/// The names of all parameters, and the values of those that name nobody.
+/// The names of those parameters that there are, since anything may stand in the place of a name; and the values of those
+/// that name nobody.
 fn parameters(query: &str) -> String {
     let mut said = Vec::new();
     for pair in query.split('&').take(PARAMETERS_MAX) {
@@ -69,12 +70,12 @@ fn parameters(query: &str) -> String {
         let plain = |text: &str| {
             text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
         };
-        if !plain(name) {
-            continue;
-        }
-        said.push(match NAMES_NOBODY.contains(&name) && plain(value) {
-            true => format!("{name}={value}"),
-            false => format!("{name}=*"),
+        said.push(match name {
+            "route" | "rule" if shown::is_label(value) => format!("{name}={value}"),
+            "route" | "rule" => format!("{name}=*"),
+            _ if NAMES_NOBODY.contains(&name) && plain(value) => format!("{name}={value}"),
+            _ if NAMES_NOBODY.contains(&name) || MAY_NAME_SOMEBODY.contains(&name) => format!("{name}=*"),
+            _ => "other=*".to_owned(),
         });
     }
     said.join("&")
@@ -110,16 +111,23 @@ pub(crate) async fn list(State(app): State<Arc<App>>, query: RawQuery) -> Result
     Ok(Json(List { entries: found.into_iter().map(line).collect(), next }))
 }
 
-const NAMES_NOBODY: [&str; 18] = [
+const MAY_NAME_SOMEBODY: [&str; 5] = ["request_id", "session", "subject", "text", "value"];
+const NAMES_NOBODY: [&str; 24] = [
     "limit",
     "before",
     "after",
     "since_ms",
     "until_ms",
+    "state",
+    "ended",
+    "alert",
+    "days",
+    "daily_limit",
+    "hourly_limit",
+    "room",
+    "false_alarms_a_week",
     "verdict",
     "action",
-    "route",
-    "rule",
     "vm",
     "score_min",
     "score_max",

@@ -1,6 +1,7 @@
 //! Alerts of a running collector: what fires, who is told of it, and how often.
 
 mod builtin;
+mod mail;
 mod receivers;
 
 use std::time::Duration;
@@ -45,7 +46,7 @@ fn mine(sinks: Value, more: Value) -> Value {
     json!({"link": "https://sentinel.example", "sinks": sinks, "rules": rules})
 }
 
-const BUILT_IN: [&str; 12] = [
+const BUILT_IN: [&str; 13] = [
     "high-confidence-attack",
     "attack-campaign",
     "attack-campaign-source",
@@ -56,6 +57,7 @@ const BUILT_IN: [&str; 12] = [
     "collector-backlog",
     "vm-gap",
     "coverage-under-target",
+    "unusual-traffic",
     "certificate-expiry",
     "bundle-expiry",
 ];

@@ -178,7 +178,7 @@ async fn aggregates_count_each_event_once_in_its_hour_or_day() {
     for (query, counts, others) in [
         ("by=verdict&every=day", json!({"clean": 6, "malicious": 1, "sensitive": 1}), 0),
         ("by=verdict&every=day&top=1", json!({"clean": 6}), 2),
-        ("by=route&every=day", json!({"chat": 6, "tools & more": 1}), 0),
+        ("by=route&every=day", json!({"chat": 6, "other": 1}), 0),
         ("by=rule&every=day", json!({"injection/ignore-instructions": 1, "pii/email": 2}), 0),
         ("by=family&every=day", json!({"injection": 1, "pii": 2}), 0),
         ("by=vm&every=day", json!({"a": 6, "b": 2}), 0),

@@ -1,19 +1,19 @@
 //! Connections with TLS: with the certificate of the files, also after they have changed, and without waiting for anybody.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ed25519_dalek::{Signer, SigningKey};
 use sentinel_collector::{Collector, Config, TlsFiles};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::certificates::{Authority, Pair, Server};
 use crate::support::{Client, Folder, Running, config, start};
 
 async fn serve(folder: &Folder) -> Running {
@@ -31,8 +31,9 @@ fn write(folder: &Folder, seed: u8) {
 
 /// A certificate that is valid until then, with its key.
 pub(crate) fn write_until(folder: &Folder, seed: u8, end: &str) {
-    replace(&folder.file("cert.pem"), &pem("CERTIFICATE", &certificate_until(seed, end)));
-    replace(&folder.file("key.pem"), &pem("PRIVATE KEY", &[KEY_HEAD, &[seed; 32]].concat()));
+    let Pair { certificate, key } = pair(seed, end);
+    replace(&folder.file("cert.pem"), &certificate);
+    replace(&folder.file("key.pem"), &key);
 }
 
 fn replace(path: &Path, text: &str) {
@@ -64,7 +65,7 @@ async fn a_new_certificate_is_used_and_a_bad_one_is_not() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(get(&running.client, "/health").await.unwrap().1, certificate(1));
     // The certificate first and its key later, as many tools write them.
-    replace(&folder.file("cert.pem"), &pem("CERTIFICATE", &certificate(2)));
+    replace(&folder.file("cert.pem"), &pair(2, END).certificate);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(get(&running.client, "/health").await.unwrap().1, certificate(1));
     write(&folder, 2);
@@ -95,132 +96,72 @@ async fn whoever_is_slow_at_the_handshake_keeps_nobody_waiting() {
 async fn there_is_no_start_with_a_key_of_another_certificate() {
     let folder = Folder::new();
     write(&folder, 1);
-    replace(&folder.file("cert.pem"), &pem("CERTIFICATE", &certificate(2)));
+    replace(&folder.file("cert.pem"), &pair(2, END).certificate);
     let config = Config { tls: Some(files(&folder)), ..config(&folder.database()) };
     let error = Collector::bind(config).await.unwrap_err();
     assert!(error.is_config() && error.to_string().contains("cert.pem"), "{error}");
 }
 
-/// The answer, and the certificate that it came with.
+/// The answer, and the certificate that it came with, which our authority has signed for this name.
 async fn get(client: &Client, path: &str) -> std::io::Result<(String, Vec<u8>)> {
-    let seen = Arc::new(Seen { certificate: Mutex::default(), provider: ring::default_provider() });
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::<Seen>::clone(&seen))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let socket = TcpStream::connect(client.address).await?;
-    let name = ServerName::try_from("sentinel.example").unwrap();
-    let mut socket = TlsConnector::from(Arc::new(config)).connect(name, socket).await?;
+    let name = ServerName::try_from(NAME).unwrap();
+    let mut socket = TlsConnector::from(Arc::new(trusting())).connect(name, socket).await?;
+    let served = socket.get_ref().1.peer_certificates().unwrap()[0].to_vec();
     socket.write_all(client.head("GET", path, 0).as_bytes()).await?;
     let mut bytes = Vec::new();
     let _ = socket.read_to_end(&mut bytes).await;
-    let certificate = seen.certificate.lock().unwrap().clone();
-    Ok((String::from_utf8_lossy(&bytes).into_owned(), certificate))
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), served))
 }
 
-/// Takes any certificate and says which; that the server has its key is checked.
-#[derive(Debug)]
-struct Seen {
-    certificate: Mutex<Vec<u8>>,
-    provider: CryptoProvider,
+fn trusting() -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(der(&authority().certificate())).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
 }
 
-impl ServerCertVerifier for Seen {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        *self.certificate.lock().unwrap() = end_entity.to_vec();
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+/// What a server of a test needs to speak TLS to whoever believes [`authority`].
+pub(crate) fn acceptor(protocols: &[&str]) -> TlsAcceptor {
+    let Pair { certificate, key } = authority().issue(&Server::local());
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![der(&certificate)], key)
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
 }
 
-/// A PKCS #8 key is this and 32 bytes (RFC 8410).
-const KEY_HEAD: &[u8] =
-    &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-/// Ed25519, as an algorithm in a certificate.
-const ALGORITHM: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
+/// Its certificate, as a file.
+pub(crate) fn ca_file(folder: &Folder) -> PathBuf {
+    let path = folder.file("ca.pem");
+    std::fs::write(&path, authority().certificate()).unwrap();
+    path
+}
 
-const END: &str = "491231235959Z";
+fn authority() -> Authority {
+    Authority::new(9)
+}
+
+fn pair(seed: u8, until: &str) -> Pair {
+    authority().issue(&Server { names: &[NAME], until, seed, ..Server::local() })
+}
 
 fn certificate(seed: u8) -> Vec<u8> {
-    certificate_until(seed, END)
+    der(&pair(seed, END).certificate).to_vec()
 }
 
-/// Signed by itself, in DER: as little as RFC 5280 asks for.
-fn certificate_until(seed: u8, end: &str) -> Vec<u8> {
-    let key = SigningKey::from_bytes(&[seed; 32]);
-    let name =
-        der(0x30, &[&der(0x31, &[&der(0x30, &[&[0x06, 0x03, 0x55, 0x04, 0x03], &der(0x0c, &[b"test"])])])]);
-    let validity = der(
-        0x30,
-        &[
-            &der(0x17, &[b"200101000000Z"]),
-            &der(if end.len() == END.len() { 0x17 } else { 0x18 }, &[end.as_bytes()]),
-        ],
-    );
-    let public = der(0x30, &[ALGORITHM, &der(0x03, &[&[0], key.verifying_key().as_bytes()])]);
-    let host = der(0x30, &[&der(0x82, &[b"sentinel.example"])]);
-    let extension = der(0x30, &[&[0x06, 0x03, 0x55, 0x1d, 0x11], &der(0x04, &[&host])]);
-    let extensions = der(0xa3, &[&der(0x30, &[&extension])]);
-    let version: &[u8] = &[0xa0, 0x03, 0x02, 0x01, 0x02];
-    let serial: &[u8] = &[0x02, 0x01, seed];
-    let body = der(0x30, &[version, serial, ALGORITHM, &name, &validity, &name, &public, &extensions]);
-    let signature = key.sign(&body).to_bytes();
-    der(0x30, &[&body, ALGORITHM, &der(0x03, &[&[0], &signature])])
+fn der(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
 }
 
-fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    let length = match content.len() {
-        short @ 0..128 => vec![short as u8],
-        middle @ 128..256 => vec![0x81, middle as u8],
-        long => vec![0x82, (long >> 8) as u8, long as u8],
-    };
-    [&[tag], &length[..], &content].concat()
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in der.chunks(3) {
-        let bits =
-            group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for at in 0..4 {
-            let digit = char::from(DIGITS[(bits >> (18 - 6 * at) & 63) as usize]);
-            text.push(if at <= group.len() { digit } else { '=' });
-        }
-    }
-    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
-}
+const NAME: &str = "sentinel.example";
+const END: &str = "491231235959Z";

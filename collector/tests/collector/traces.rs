@@ -5,7 +5,7 @@ pub(crate) mod receiver;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sentinel_collector::{OtlpProtocol, TraceExport};
+use sentinel_collector::{Config, OtlpProtocol, TraceExport};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Folder, Running, config, event, finding, start};
@@ -131,6 +131,28 @@ async fn over_grpc_it_is_the_same() {
     client.ingest(&[traced(2)]).await;
     assert_eq!(receiver.spans(4).await.len(), 4);
     until(&client, "sentinel_trace_exchanges_total{result=\"sent\"}", |n| n == 2.0).await;
+}
+
+#[tokio::test]
+async fn over_grpc_and_tls_it_is_the_same_for_a_certificate_that_is_believed() {
+    let (folder, mut receiver) = (Folder::new(), Receiver::over_grpc_and_tls().await);
+    let traces = TraceExport::new(&receiver.address, OtlpProtocol::Grpc);
+    let believing = Config {
+        traces: Some(traces.clone()),
+        ca_files: vec![crate::tls::ca_file(&folder)],
+        ..config(&folder.database())
+    };
+    let running = start(believing).await;
+    running.client.ingest(&[traced(1)]).await;
+    check_exchange(&receiver::spans_of(&receiver.call().await.message));
+    until(&running.client, "sentinel_trace_exchanges_total{result=\"sent\"}", |n| n == 1.0).await;
+    running.stop().await;
+    // Another one, that knows nothing of the authority.
+    let folder = Folder::new();
+    let client = tracing(&folder, traces).await.client;
+    client.ingest(&[traced(2)]).await;
+    until(&client, "sentinel_trace_up", |n| n == 0.0).await;
+    assert_eq!(metric(&client, "sentinel_trace_exchanges_total{result=\"sent\"}").await.unwrap_or(0.0), 0.0);
 }
 
 #[tokio::test]

@@ -16,37 +16,34 @@ const LATENCY_SAMPLE = 100;
 export default async function draw({ main, query, signal }) {
   const range = readRange(query);
   const body = h("div", { class: "stack" });
+  // Of events themselves, so it is asked for when somebody opens the page, and not every minute.
+  const latency = h("dd", h("span", { class: "value" }, "–"), h("span", { class: "note" }, "no recent events"));
+  if (may("read_content")) measure(latency, range, signal);
   const fresh = h("p", { class: "dim fresh" });
   replace(main, heading("Overview", null, rangeBar("overview", range, signal)), body, fresh);
   const load = async () => {
     const now = readRange(query);
     const data = await ask(now, signal);
     replace(fresh, "As of ", time(Date.now(), "clock"), ". Figures are exact sums; they are asked for again every minute.");
-    return view(now, data, signal);
+    return view(now, data, latency, signal);
   };
   await fill(body, load, signal);
   every(60_000, signal, () => (range.last && isLeftAlone(body) ? fill(body, load, signal) : null));
 }
 
-/** The period before is asked for along, to compare with. */
+/** One question about events, because each is a line in the journal and a page that stays open asks every minute. */
 async function ask({ since, until, every }, signal) {
-  const before = 2 * since - until;
-  const sums = (by, from, top) => get("v1/aggregates", { by, every, since_ms: Math.max(0, from), until_ms: until, top }, signal);
-  const [actions, verdicts, rules, routes, families, health] = await Promise.all([
-    sums("action", every === "hour" ? before : Math.max(before, until - 900 * 86_400_000)), sums("verdict", since), sums("rule", since, 8), sums("route", since, 8), sums("family", since, 8),
+  const [sums, health] = await Promise.all([
+    get("v1/overview", { every, since_ms: Math.max(0, since), until_ms: until }, signal),
     may("read_metrics") ? get("health/detailed", {}, signal).catch((error) => error) : null,
   ]);
-  return { actions, verdicts, rules, routes, families, health };
+  return { ...sums, health };
 }
 
-function view(range, { actions, verdicts, rules, routes, families, health }, signal) {
-  const inside = actions.buckets.filter(({ since_ms: at }) => at + range.step > range.since);
-  const earlier = actions.buckets.filter(({ since_ms: at }) => at + range.step <= range.since);
-  const [now, was, seen] = [totals(inside), totals(earlier), totals(verdicts.buckets)];
+function view(range, { actions, actions_before: before, verdicts, rules, routes, families, health }, latency, signal) {
+  const [now, was, seen] = [totals(actions), totals(before), totals(verdicts)];
   if (now.all === 0 && was.all === 0 && !(health?.store?.events > 0)) return welcome();
-  const [fired, byRoute, byFamily] = [totals(rules.buckets), totals(routes.buckets), totals(families.buckets)];
-  const latency = h("dd", h("span", { class: "value" }, "–"), h("span", { class: "note" }, "no recent events"));
-  if (may("read_content")) measure(latency, range, signal);
+  const [fired, byRoute, byFamily] = [totals(rules), totals(routes), totals(families)];
   return h("div", { class: "stack" },
     h("dl", { class: "figure-row" },
       figure("Exchanges", compact(now.all), compared(now.all, was.all)),
@@ -57,13 +54,13 @@ function view(range, { actions, verdicts, rules, routes, families, health }, sig
       lost(health)),
     card("Traffic", stackedChart({
       title: `Exchanges by what was done, ${rangeText(range)}`, ...range, onZoom: (since, until) => goTo("overview", since, until), signal,
-      series: ACTIONS.filter(([kind]) => kind === "allow" || now.of(kind) > 0).map(([kind, name]) => ({ name, kind, at: at(inside, kind) })),
+      series: ACTIONS.filter(([kind]) => kind === "allow" || now.of(kind) > 0).map(([kind, name]) => ({ name, kind, at: at(actions, kind) })),
     }), h("p", { class: "hint with-pointer" }, "Drag across the chart to look closer, or use + and −.")),
     h("div", { class: "grid" },
       card("Rules that fired", barList("Rules that fired most", rows(fired, (rule) => live({ rule })), { whole: now.all, empty: "No rule fired in this period." })),
       card("Blocked over time", stackedChart({
         title: `Blocked exchanges, ${rangeText(range)}`, ...range, onZoom: (since, until) => goTo("overview", since, until), signal,
-        series: [{ name: "Blocked", kind: "block", at: at(inside, "block") }],
+        series: [{ name: "Blocked", kind: "block", at: at(actions, "block") }],
       })),
       card("Verdicts", barList("Verdicts", VERDICTS.filter(([kind]) => seen.of(kind) > 0).map(([kind, name]) => ({ name, n: seen.of(kind), kind: `v-${kind}`, href: live({ verdict: kind }) })), { whole: seen.all })),
       card("Routes", barList("Routes with the most exchanges", rows(byRoute, (route) => live({ route })), { whole: now.all, empty: "No exchange of this period has a route." })),
@@ -116,7 +113,7 @@ async function measure(place, { since, until }, signal) {
     if (took.length === 0) return;
     const quantile = (share) => took[Math.min(took.length - 1, Math.floor(share * took.length))];
     replace(place, h("span", { class: "value" }, micros(quantile(0.5))),
-      h("span", { class: "note" }, `p95 ${micros(quantile(0.95))}, of the newest ${number(took.length)} requests`));
+      h("span", { class: "note" }, `p95 ${micros(quantile(0.95))}, of ${number(took.length)} requests up to `, time(Date.now(), "clock")));
   } catch {
     // The figure stays empty; whatever is wrong, the rest of the page says it.
   }

@@ -9,6 +9,7 @@ use crate::http::aggregates::{Aggregates, TOP_DEFAULT, TOP_MAX};
 use crate::http::compliance;
 use crate::http::gaps::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::http::monitor::{Ahead, Anomalies, DAYS_DEFAULT, DAYS_MAX, FORECAST, LIMIT_LARGEST};
+use crate::http::overview::{self, Overview};
 use crate::monitor::Weekly;
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -27,6 +28,23 @@ pub(super) fn operations() -> Vec<Operation> {
         .with(query("since_ms", hour(), "The beginning; 24 hours or 30 days ago unless said otherwise."))
         .with(query("top", page_size(TOP_MAX, TOP_DEFAULT), "How many values are told apart."))
         .answers::<Aggregates>(200, "The sums."),
+        Operation::new(
+            "GET",
+            "/v1/overview",
+            TAG,
+            "showOverview",
+            "A period on one page: sums by all that people ask for",
+        )
+        .reads_query()
+        .with(query("every", one_of(&["hour", "day"]), "How long a bucket is.").required("hour".into()))
+        .with(query("until_ms", hour(), "The end, excluded; the next whole hour unless said otherwise."))
+        .with(query("since_ms", hour(), "The beginning; 24 hours or 30 days ago unless said otherwise."))
+        .with(query(
+            "top",
+            page_size(TOP_MAX, overview::TOP_DEFAULT),
+            "How many rules, routes and families are told apart.",
+        ))
+        .answers::<Overview>(200, "The sums."),
         Operation::new(
             "GET",
             "/v1/compliance",

@@ -14,7 +14,7 @@ pub(crate) struct Authority(SigningKey);
 pub(crate) struct Server<'a> {
     /// Names, and addresses.
     pub(crate) names: &'a [&'a str],
-    /// As `YYMMDDhhmmssZ`.
+    /// As `YYMMDDhhmmssZ`, or with all four digits of the year.
     pub(crate) from: &'a str,
     pub(crate) until: &'a str,
     pub(crate) seed: u8,
@@ -72,7 +72,7 @@ impl Authority {
     }
 
     fn sign(&self, key: &SigningKey, server: &Server<'_>, subject: &[u8], extensions: &[Vec<u8>]) -> Vec<u8> {
-        let validity = [der(0x17, &[server.from.as_bytes()]), der(0x17, &[server.until.as_bytes()])];
+        let validity = [server.from, server.until].map(time);
         let validity = der(0x30, &[&validity[0], &validity[1]]);
         let public = der(0x30, &[ALGORITHM, &der(0x03, &[&[0], key.verifying_key().as_bytes()])]);
         let extensions = extensions.iter().map(Vec::as_slice).collect::<Vec<_>>();
@@ -104,6 +104,11 @@ fn alternative(name: &str) -> Vec<u8> {
         Ok(IpAddr::V6(address)) => der(0x87, &[&address.octets()]),
         Err(_) => der(0x82, &[name.as_bytes()]),
     }
+}
+
+/// With two digits of the year, and with four (RFC 5280 §4.1.2.5).
+fn time(text: &str) -> Vec<u8> {
+    der(if text.len() == 13 { 0x17 } else { 0x18 }, &[text.as_bytes()])
 }
 
 fn extension(id: &[u8], is_critical: bool, value: &[u8]) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Sums for each hour: whatever was stored, they are what a recount of the listed events says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::{Store, new_event};
 use crate::domain::{
     Compliance, DataKeyRow, Detected, Filter, Fired, HOUR_MS, Hours, Kept, Kind, NewEvent, Quarantined,
-    Record, Sealed, Sum, SumsQuery,
+    Record, Sealed, Sum, SumsQuery, shown,
 };
 use crate::store::KeyChange;
 
@@ -30,7 +30,7 @@ fn events() -> impl Strategy<Value = Vec<NewEvent>> {
         (0_i64..60, 0_i64..3, name(), prop::option::of(name()), prop::collection::btree_set(name(), 0..3));
     prop::collection::vec(one, 1..120).prop_map(|all| {
         let event = |(at, (hour, edge, word, route, rules)): (usize, (i64, i64, &str, Option<&str>, _))| {
-            let rules: std::collections::BTreeSet<&str> = rules;
+            let rules: BTreeSet<&str> = rules;
             let fired = |rule: &&str| Fired {
                 rule: (*rule).to_owned(),
                 family: rule.chars().take(1).collect(),
@@ -124,15 +124,17 @@ fn values(event: &NewEvent, kind: Kind) -> Vec<String> {
         Kind::Action => vec![event.action.clone()],
         Kind::Verdict => vec![event.verdict.clone()],
         Kind::Vm => vec![event.vm.clone()],
-        Kind::Route => event.route.iter().cloned().collect(),
-        Kind::Rule => event.rules.clone(),
-        Kind::Family => {
-            let mut families: Vec<String> = event.fired.iter().map(|fired| fired.family.clone()).collect();
-            families.dedup();
-            families
-        }
+        Kind::Route => words(&event.route),
+        Kind::Rule => words(&event.rules),
+        Kind::Family => words(event.fired.iter().map(|fired| &fired.family)),
         other => panic!("nobody asks for {other:?}"),
     }
+}
+
+/// Each once, as it may be shown.
+fn words<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let words: BTreeSet<&str> = names.into_iter().map(|name| shown::label(name)).collect();
+    words.into_iter().map(str::to_owned).collect()
 }
 
 async fn only_what_was_stored_is_summed(store: &dyn Store) {

@@ -142,6 +142,40 @@ async fn vm_gap() {
     running.stop().await;
 }
 
+/// What was unusual is looked for when an hour is over and when a collector starts.
+#[tokio::test]
+async fn unusual_traffic() {
+    const HOUR_MS: i64 = 3_600_000;
+    let (folder, webhook) = (Folder::new(), Webhook::start().await);
+    let name = "unusual-traffic";
+    let now = crate::access::hand::now_ms() / HOUR_MS;
+    let mut events = Vec::new();
+    for hour in now - 3 * 168..now {
+        // The last two, so that it does not matter whether the last one is over for long enough.
+        for at in 0..if hour >= now - 2 { 80 } else { 3 } {
+            let mut event = event("a", events.len() as i64 + 1);
+            event["time_ms"] = json!(hour * HOUR_MS + at);
+            events.push(event);
+        }
+    }
+    let running = serve(&folder, only(&webhook, name, json!({}))).await;
+    for batch in events.chunks(500) {
+        running.client.ingest(batch).await;
+    }
+    running.stop().await;
+    assert!(webhook.taken().is_empty(), "nothing was known of the hour when it was looked at");
+    let running = serve(&folder, only(&webhook, name, json!({}))).await;
+    let told = format!("firing {name}");
+    until("it fires", async || webhook.told("/hook") == [told.clone(), told.clone()]).await;
+    let client = running.client.with_token(ADMIN);
+    let found = alerts(&client, "").await;
+    let mut what: Vec<&str> = found.iter().map(|one| one["group"]["of"].as_str().unwrap()).collect();
+    what.sort_unstable();
+    assert_eq!(what, ["more of action allow", "more of route chat"]);
+    assert!(found[0]["value"].as_f64().unwrap() > 4.0 && found[0]["severity"] == "warning", "{found:?}");
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn certificate_expiry() {
     let (folder, webhook) = (Folder::new(), Webhook::start().await);

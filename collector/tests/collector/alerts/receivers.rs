@@ -1,5 +1,7 @@
 //! Those who are told: a webhook that checks signatures, a server that takes mail, and a real Alertmanager.
 
+mod mail;
+
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener as PlainListener};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +15,8 @@ use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+
+pub(super) use mail::{MailBox, Safety};
 
 use crate::support::Client;
 
@@ -121,70 +125,6 @@ fn is_ours(header: &str, body: &[u8]) -> bool {
     let mac = mac.chain_update(seconds).chain_update(".").chain_update(body).finalize().into_bytes();
     let expected: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
     expected == hex && now_s.abs_diff(seconds.parse().unwrap()) < 300
-}
-
-/// A server that takes mail, as far as RFC 5321 asks for it.
-#[derive(Clone)]
-pub(super) struct MailBox {
-    pub(super) address: SocketAddr,
-    mails: Arc<Mutex<Vec<String>>>,
-}
-
-impl MailBox {
-    pub(super) async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mails = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&mails);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let kept = Arc::clone(&kept);
-                tokio::spawn(async move { speak_smtp(stream, &kept).await });
-            }
-        });
-        Self { address, mails }
-    }
-
-    pub(super) fn mails(&self) -> Vec<String> {
-        self.mails.lock().unwrap().clone()
-    }
-
-    pub(super) fn subjects(&self) -> Vec<String> {
-        let subject = |mail: &String| {
-            mail.lines().find_map(|line| Some(line.strip_prefix("Subject: ")?.to_owned())).unwrap_or_default()
-        };
-        self.mails().iter().map(subject).collect()
-    }
-}
-
-async fn speak_smtp(stream: TcpStream, kept: &Mutex<Vec<String>>) -> Option<()> {
-    let mut stream = BufReader::new(stream);
-    stream.get_mut().write_all(b"220 mail.test ESMTP\r\n").await.ok()?;
-    loop {
-        let mut line = String::new();
-        if stream.read_line(&mut line).await.ok()? == 0 {
-            return None;
-        }
-        let verb = line.split([' ', '\r']).next().unwrap_or_default().to_ascii_uppercase();
-        let answer = match verb.as_str() {
-            "EHLO" | "HELO" => "250 mail.test",
-            "MAIL" | "RCPT" => "250 fine",
-            "DATA" => {
-                stream.get_mut().write_all(b"354 go on\r\n").await.ok()?;
-                let mut mail = String::new();
-                while !mail.ends_with("\r\n.\r\n") {
-                    if stream.read_line(&mut mail).await.ok()? == 0 {
-                        return None;
-                    }
-                }
-                kept.lock().unwrap().push(mail);
-                "250 taken"
-            }
-            "QUIT" => "221 bye",
-            _ => "502 not here",
-        };
-        stream.get_mut().write_all(format!("{answer}\r\n").as_bytes()).await.ok()?;
-    }
 }
 
 /// A real one on a free port.

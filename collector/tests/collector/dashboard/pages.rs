@@ -258,6 +258,13 @@ async fn roles_see_what_they_may_and_nothing_else() {
         assert_eq!(scene.is_there("main button.danger"), decides, "{role}");
         scene.go("settings");
         assert_eq!(scene.text().contains("Make a key"), manages, "{role}");
+        scene.go("approvals");
+        assert_eq!(scene.text().contains("To decide needs the role"), !decides, "{role}");
+        // The attack has raised one.
+        scene.go("alerts");
+        scene.browser.until_there(".alert").unwrap();
+        let takes_on = !["viewer", "auditor"].contains(&role);
+        assert_eq!(scene.is_there(".alert button"), takes_on, "{role}");
         if pages.contains(&"live") {
             scene.go("decision/role-1");
             let buttons = scene.browser.run("return [...document.querySelectorAll('main button')].map((button) => button.textContent)", &[]).unwrap();
@@ -407,7 +414,7 @@ async fn what_traffic_says_stays_text_on_every_page() {
         scene.go(page);
         let shown = scene.text();
         assert!(
-            ["journal", "health"].contains(&page) || shown.contains("<img src=x onerror="),
+            ["overview", "journal", "health"].contains(&page) || shown.contains("<img src=x onerror="),
             "{page}:\n{shown}"
         );
         let counts = scene

@@ -1,11 +1,12 @@
 //! A collector with an operator, and somebody before a browser.
 
+use sentinel_collector::Config;
 use sentinel_harness::browser::Browser;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::samples;
-use crate::bundles::{ADMIN, Operator, operator};
+use crate::bundles::{self, ADMIN, Operator};
 use crate::support::Folder;
 
 pub(crate) struct Scene {
@@ -23,10 +24,14 @@ pub(crate) fn browser() -> Option<Browser> {
 }
 
 pub(crate) async fn scene(folder: &Folder) -> Option<Scene> {
+    scene_with(bundles::config(folder)).await
+}
+
+pub(crate) async fn scene_with(config: Config) -> Option<Scene> {
     let turn = TURN.lock().await;
     let browser = browser()?;
     browser.resize(1280, 900).unwrap();
-    Some(Scene { operator: operator(folder).await, browser, _turn: turn })
+    Some(Scene { operator: Operator::start(config).await, browser, _turn: turn })
 }
 
 impl Scene {
@@ -75,6 +80,12 @@ impl Scene {
     pub(crate) fn text(&self) -> String {
         let text = self.browser.run("return document.body.innerText", &[]).unwrap();
         text.as_str().unwrap().to_owned()
+    }
+
+    /// All of the page, also what is not shown.
+    pub(crate) fn html(&self) -> String {
+        let html = self.browser.run("return document.documentElement.outerHTML", &[]).unwrap();
+        html.as_str().unwrap().to_owned()
     }
 
     pub(crate) fn is_there(&self, css: &str) -> bool {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -57,6 +58,23 @@ impl Receiver {
         Self { address, calls, answer }
     }
 
+    /// With a certificate of the tests' own authority.
+    pub(crate) async fn over_grpc_and_tls() -> Self {
+        let (listener, address) = listener().await;
+        let (sender, calls) = unbounded_channel();
+        let answer = Arc::new(AtomicU16::new(0));
+        let (answers, acceptor) = (Arc::clone(&answer), crate::tls::acceptor(&["h2"]));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // Whoever does not believe the certificate goes away again.
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    tokio::spawn(serve_grpc(stream, sender.clone(), Arc::clone(&answers)));
+                }
+            }
+        });
+        Self { address: address.replace("http://", "https://"), calls, answer }
+    }
+
     pub(crate) async fn call(&mut self) -> Call {
         let within = std::time::Duration::from_secs(60);
         tokio::time::timeout(within, self.calls.recv()).await.unwrap().unwrap()
@@ -78,7 +96,11 @@ async fn listener() -> (TcpListener, String) {
     (listener, address)
 }
 
-async fn serve_grpc(stream: tokio::net::TcpStream, calls: UnboundedSender<Call>, answer: Arc<AtomicU16>) {
+async fn serve_grpc(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    calls: UnboundedSender<Call>,
+    answer: Arc<AtomicU16>,
+) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         let (calls, answer) = (calls.clone(), Arc::clone(&answer));
