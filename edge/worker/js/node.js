@@ -11,7 +11,7 @@ const HOP = new Set(["connection", "keep-alive", "proxy-connection", "te", "trai
 
 /** A server of `node:http` that guards what goes to `options.upstream`; it does not listen yet. */
 export function sentinel(options = {}, env = process.env) {
-  const site = new Site(readFileSync(new URL("guard.wasm", import.meta.url)), options, env);
+  const site = new Site(readFileSync(new URL("guard_bg.wasm", import.meta.url)), options, env);
   const upstream = new Upstream(options);
   const server = createServer((request, response) => void serve(site, upstream, request, response));
   const timer = setInterval(() => site.tend(CTX), 1_000);

@@ -1,6 +1,6 @@
 // Cloudflare's workerd, and miniflare, which runs it.
 
-import module from "./guard.wasm";
+import module from "./guard_bg.wasm";
 import { handler } from "./web.js";
 
 export const sentinel = (options) =>
