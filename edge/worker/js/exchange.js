@@ -5,7 +5,7 @@
 // `{ read, cancel, trailers }`: `read` resolves to bytes, or to `null` at the end.
 
 import { Fault } from "./instance.js";
-import { headerOf, REQUEST, RESPONSE, Way, without } from "./way.js";
+import { REQUEST, RESPONSE, Way } from "./way.js";
 
 /** `send(head, body)` goes upstream; `site` has the instance and takes care of calls. */
 export async function exchange(site, message, send, ctx) {
@@ -126,7 +126,7 @@ class Passing {
     await way.apply(this.passage.run((inner) => inner.responseHeaders(text, body === null)));
     if (body === null && !way.reply) {
       this.finish(status);
-      return { status, head: way.head, body: null };
+      return { ...answer, head: way.head };
     }
     let hasEnded = false;
     while (!way.hasGone && !way.reply) {
@@ -146,9 +146,9 @@ class Passing {
     }
     if (hasEnded) {
       this.finish(status);
-      return { status, head: way.head, body: withTrailers(way.taken(), body) };
+      return { ...answer, head: way.head, body: withTrailers(way.taken(), body) };
     }
-    return { status, head: way.head, body: this.#stream(way, body, status) };
+    return { ...answer, head: way.head, body: this.#stream(way, body, status) };
   }
 
   /** Event by event, as the guard lets them go. */
@@ -205,7 +205,7 @@ class Passing {
       return this.#replied(way.reply);
     }
     way.ready = this.came;
-    return { status, head: way.head, body: body && this.#stream(way, body, status) };
+    return { ...answer, head: way.head, body: body && this.#stream(way, body, status) };
   }
 
   #replied([status, headers, body]) {
@@ -252,5 +252,3 @@ function withTrailers(bytes, body) {
   const chunks = [bytes];
   return { read: async () => chunks.shift() ?? null, cancel: () => {}, trailers: () => trailers };
 }
-
-export { headerOf, without };

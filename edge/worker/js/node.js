@@ -61,7 +61,8 @@ function bodyOf(message) {
   };
   return {
     read,
-    cancel: () => void message.destroy?.call(message.req ?? message),
+    // Whoever still sends must be able to read the answer.
+    cancel: () => void message.resume(),
     trailers: () => lower(message.rawTrailers, () => true),
   };
 }

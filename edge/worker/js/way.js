@@ -106,13 +106,8 @@ export class Way {
   }
 }
 
-export function without(head, name) {
+function without(head, name) {
   return head.filter((_, idx) => head[idx - (idx % 2)] !== name);
-}
-
-export function headerOf(head, name) {
-  const at = head.findIndex((text, idx) => idx % 2 === 0 && text === name);
-  return at < 0 ? undefined : head[at + 1];
 }
 
 function joined(chunks) {

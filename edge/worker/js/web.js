@@ -37,17 +37,23 @@ async function answered(site, host, request, ctx) {
   const authority = headers.get("host") ?? url.host;
   const head = [":authority", authority, ":path", url.pathname + url.search, ":method", method];
   head.push(":scheme", url.protocol.slice(0, -1));
-  for (const [name, value] of headers) if (name !== "host") head.push(name, value);
+  for (const [name, value] of headers) if (name !== "host") for (const line of linesOf(name, value)) head.push(name, line);
   const address = host.address?.(request) ?? headers.get("cf-connecting-ip") ?? "";
   const message = { head, body: bodyOf(request), address, profile: site.options.profile };
-  const send = (to, body) => sent(site, host, url, method, to, body);
+  const send = (to, body) => sent(site, host, url, request, to, body);
   return responseOf(await exchange(site, message, send, ctx), host);
 }
 
-async function sent(site, host, url, method, head, body) {
+/** A list has a meaning of its own in these; in others it stands for a header that came more than once. */
+const WHOLE = /^(accept|authorization$|cf-|content-|cookie$|date$|expires$|forwarded$|if-|last-modified$|sec-|set-cookie$|traceparent$|user-agent$|via$)/;
+
+/** Web hosts join the lines of a header. Who sends another line must not get by a rule for the first one. */
+const linesOf = (name, value) => (WHOLE.test(name) ? [value] : value.split(", "));
+
+async function sent(site, host, url, { method, headers: original }, head, body) {
   const { upstream } = site.options;
   const target = typeof upstream === "string" ? joined(upstream, url) : url.href;
-  const init = { method, headers: headersOf(head), redirect: "manual", ...host.init };
+  const init = { method, headers: headersOf(head, original), redirect: "manual", ...host.init };
   if (body instanceof Uint8Array) init.body = body;
   else if (body) Object.assign(init, { body: streamOf(body), duplex: "half" });
   // No web host sends a body with these; what does not go on cannot do harm.
@@ -58,7 +64,7 @@ async function sent(site, host, url, method, head, body) {
   const isDecoded = host.decodes && response.headers.has("content-encoding");
   const kept = isDecoded ? (name) => name !== "content-encoding" && name !== "content-length" : () => true;
   const plain = answer.filter((_, idx) => kept(answer[idx - (idx % 2)]));
-  return { status: response.status, head: plain, body: bodyOf(response) };
+  return { status: response.status, head: plain, body: bodyOf(response), original: response.headers };
 }
 
 function joined(upstream, url) {
@@ -76,17 +82,28 @@ function bodyOf(message) {
   return { read, cancel: () => void reader.cancel().catch(() => {}) };
 }
 
-function headersOf(head) {
-  const headers = new Headers();
+/**
+ * What is as it came stays as the host has it: not all of them give the very bytes of a value to a script, and take them back
+ * as they gave them.
+ */
+function headersOf(head, original) {
+  const wanted = new Headers();
   for (let idx = 0; idx < head.length; idx += 2) {
     const [name, value] = [head[idx], head[idx + 1]];
-    if (name[0] !== ":" && name !== "host" && name !== "content-length" && !HOP.has(name)) headers.append(name, value);
+    if (name[0] !== ":" && name !== "host" && name !== "content-length" && !HOP.has(name)) wanted.append(name, value);
+  }
+  if (!original) return wanted;
+  const headers = new Headers(original);
+  for (const name of [...original.keys()]) if (!wanted.has(name)) headers.delete(name);
+  for (const [name, value] of wanted) {
+    // Of cookies there is a line for each; no step changes one.
+    if (name !== "set-cookie" && original.get(name) !== value) headers.set(name, value);
   }
   return headers;
 }
 
-function responseOf({ status, head, body }, host) {
-  const headers = headersOf(head);
+function responseOf({ status, head, body, original }, host) {
+  const headers = headersOf(head, original);
   const bytes = NO_BODY.has(status) ? null : body instanceof Uint8Array ? body : body && streamOf(body);
   return new Response(bytes, { status, headers, ...host.reply });
 }

@@ -15,7 +15,10 @@ use sentinel_harness::{
 };
 use serde_json::{Value, json};
 
-use super::{ends::Ends, wasmtime::plugin_config};
+use super::{
+    ends::{Ends, Speaks},
+    wasmtime::plugin_config,
+};
 use crate::{
     case::{Case, Policies},
     expect::Outcome,
@@ -36,6 +39,7 @@ pub struct InEdge {
     host: WorkerHost,
     addrs: HashMap<String, SocketAddr>,
     ends: Ends,
+    speaks: Speaks,
 }
 
 /// The package as it is shipped, if the run is about it.
@@ -73,7 +77,7 @@ impl EdgeHost {
             Self::Workerd => Command::new(Self::workerd()?),
             Self::Node => Command::new(npm::node()?),
             Self::Deno => {
-                let mut deno = Command::new(others()?.file("@deno/linux-x64-gnu/deno")?);
+                let mut deno = Command::new(others()?.file("@deno/linux-x64-glibc/deno")?);
                 deno.args(["run", "--allow-all", "--quiet"]).env("DENO_NO_UPDATE_CHECK", "1");
                 deno
             }
@@ -81,16 +85,18 @@ impl EdgeHost {
         })
     }
 
-    /// Servers that guard what goes to `upstream`, each with a plugin configuration by the name of its server.
+    /// Servers that guard what goes to `upstream`, each with a plugin configuration by the name of its server. `options` are
+    /// those of the package.
     pub fn serve(
         self,
         edge: &Path,
         configs: &[(String, String)],
+        options: &Value,
         upstream: SocketAddr,
         collector: SocketAddr,
     ) -> Result<WorkerHost> {
         if self == Self::Workerd {
-            let workers = configs.iter().map(|(name, config)| worker(name, config)).collect();
+            let workers = configs.iter().map(|(name, config)| worker(name, config, options)).collect();
             let externals = vec![("upstream".to_owned(), upstream), ("collector".to_owned(), collector)];
             let wanted = Workerd { workers, externals, modules: edge.to_owned() };
             return WorkerHost::workerd(&Self::workerd()?, &wanted);
@@ -102,6 +108,7 @@ impl EdgeHost {
             "upstream": format!("http://{upstream}"),
             "collector": format!("http://{collector}"),
             "servers": servers,
+            "options": options,
         });
         let mut command = self.command()?;
         command.arg(folder().join("edge/servers.mjs"));
@@ -109,10 +116,10 @@ impl EdgeHost {
     }
 }
 
-fn worker(name: &str, config: &str) -> Worker {
+fn worker(name: &str, config: &str, options: &Value) -> Worker {
     Worker {
         name: name.to_owned(),
-        script: "import { sentinel } from \"./workerd.js\";\nexport default sentinel();\n".to_owned(),
+        script: format!("import {{ sentinel }} from \"./workerd.js\";\nexport default sentinel({options});\n"),
         texts: vec![("SENTINEL".to_owned(), config.to_owned())],
         services: vec![("collector".to_owned(), "collector".to_owned())],
         outbound: "upstream".to_owned(),
@@ -125,17 +132,19 @@ impl InEdge {
         let ends = Ends::start()?;
         let config = |name: &str| Ok((name.to_owned(), plugin_config(policies, name)?));
         let configs: Vec<_> = policies.names().map(config).collect::<Result<_>>()?;
-        let running = host.serve(&built_edge()?, &configs, ends.upstream.addr(), ends.collector.addr())?;
+        let (upstream, collector) = (ends.upstream.addr(), ends.collector.addr());
+        let running = host.serve(&built_edge()?, &configs, &json!({}), upstream, collector)?;
         let addr = |name: &str| Ok((name.to_owned(), running.addr(name)?));
         let addrs = policies.names().map(addr).collect::<Result<_>>()?;
-        Ok(Self { host: running, addrs, ends })
+        let speaks = if host == EdgeHost::Workerd { Speaks::Http1WithoutTrailers } else { Speaks::Http1 };
+        Ok(Self { host: running, addrs, ends, speaks })
     }
 }
 
 impl super::Engine for InEdge {
     fn run(&self, case: &Case) -> Result<Outcome> {
         let addr = self.addrs.get(&case.policy).context("no such policy")?;
-        self.ends.exchange(case, *addr, false).with_context(|| {
+        self.ends.exchange(case, *addr, self.speaks).with_context(|| {
             let log = self.host.log();
             let lines: Vec<&str> = log.lines().collect();
             let last = lines.get(lines.len().saturating_sub(8)..).unwrap_or_default();

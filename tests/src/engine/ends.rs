@@ -26,6 +26,15 @@ pub(super) struct Ends {
     events: Arc<Events>,
 }
 
+/// What the host speaks with both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Everything,
+    Http1,
+    /// It takes trailers of an answer for the beginning of the next one, so there is none.
+    Http1WithoutTrailers,
+}
+
 type Script = Mutex<HashMap<Vec<u8>, Response>>;
 
 #[derive(Debug, Default)]
@@ -56,13 +65,13 @@ impl Ends {
         self.events.wait(id).map(drop)
     }
 
-    /// A case through the host that listens at `addr`. Only those that can speak HTTP/2 are asked to.
-    pub(super) fn exchange(&self, case: &Case, addr: SocketAddr, speaks_http2: bool) -> Result<Outcome> {
+    /// A case through the host that listens at `addr`.
+    pub(super) fn exchange(&self, case: &Case, addr: SocketAddr, speaks: Speaks) -> Result<Outcome> {
         for (request, response) in &case.before {
-            self.send(addr, request, response, speaks_http2)?;
+            self.send(addr, request, response, speaks)?;
         }
         let id = case.request.header("x-request-id").context("no request id")?;
-        let (client, event) = self.send(addr, &case.request, &case.response, speaks_http2)?;
+        let (client, event) = self.send(addr, &case.request, &case.response, speaks)?;
         let mut requests =
             self.upstream.take_requests_where(|saw| saw.header("x-request-id") == Some(id)).into_iter();
         let upstream = requests.next();
@@ -75,13 +84,17 @@ impl Ends {
         addr: SocketAddr,
         request: &Request,
         response: &Response,
-        speaks_http2: bool,
+        speaks: Speaks,
     ) -> Result<(Option<ClientSaw>, Event)> {
         let id = request.header("x-request-id").context("no request id")?;
-        lock(&self.script).insert(id.to_vec(), response.clone());
-        let client = match request.http2 && speaks_http2 {
+        let mut response = response.clone();
+        if speaks == Speaks::Http1WithoutTrailers && response.trailers.is_some() {
+            response = response.with_header("connection", "close");
+        }
+        lock(&self.script).insert(id.to_vec(), response);
+        let client = match request.http2 && speaks == Speaks::Everything {
             true => http2::exchange(addr, request, WITHIN)?,
-            false => http1::exchange(addr, request, WITHIN)?,
+            false => http1::exchange(addr, &Request { http2: false, ..request.clone() }, WITHIN)?,
         };
         Ok((client, self.events.wait(&String::from_utf8_lossy(id))?))
     }

@@ -9,7 +9,11 @@ use sentinel_harness::{
 };
 use serde_json::{Value, json};
 
-use super::{built_filter, ends::Ends, wasmtime::plugin_config};
+use super::{
+    built_filter,
+    ends::{Ends, Speaks},
+    wasmtime::plugin_config,
+};
 use crate::{
     case::{Case, Policies},
     expect::Outcome,
@@ -40,7 +44,7 @@ impl InEnvoy {
 impl super::Engine for InEnvoy {
     fn run(&self, case: &Case) -> Result<Outcome> {
         let addr = self.addrs.get(&case.policy).context("no such policy")?;
-        self.ends.exchange(case, *addr, true).with_context(|| {
+        self.ends.exchange(case, *addr, Speaks::Everything).with_context(|| {
             let log = self.envoy.log();
             let lines: Vec<&str> = log.lines().collect();
             let last = lines.get(lines.len().saturating_sub(5)..).unwrap_or_default();
