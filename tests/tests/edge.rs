@@ -11,6 +11,7 @@ mod site;
 
 use std::{
     env, fs,
+    io::{Read, Write},
     net::{SocketAddr, TcpListener},
     process::ExitCode,
     sync::{Arc, Mutex},
@@ -121,9 +122,8 @@ fn hold_against_page(table: &str) -> Result<()> {
 
 fn a_stream_comes_event_by_event(host: EdgeHost) {
     const EVENTS: usize = 8;
-    let chunks: Vec<Vec<u8>> = (0..EVENTS)
-        .map(|n| format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"word {n} \"}}}}]}}\n\n").into_bytes())
-        .collect();
+    let event = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"}}]}\n\n".to_vec();
+    let chunks = vec![event; EVENTS];
     let site = Site::start(host, json!({}), move |_| {
         Response::chunked(200, chunks.clone())
             .with_header("content-type", "text/event-stream")
@@ -153,11 +153,10 @@ fn an_upstream_that_is_not_there_is_an_error_of_ours_with_an_event(host: EdgeHos
 }
 
 fn an_answer_that_breaks_off_is_no_whole_answer_to_the_client(host: EdgeHost) {
-    let site = Site::start(host, json!({}), |_| {
-        Response::new(200, r#"{"choices":[]}"#).with_header("content-length", "5000").with_header("connection", "close")
-    });
-    // A held answer: nothing of it has gone, so it is an error; one that streams is cut.
-    let seen = http1::exchange(site.addr(), &chat(HARMLESS), Duration::from_secs(5)).unwrap();
+    let upstream = breaks_off();
+    let site = Site::start_before(host, json!({}), upstream);
+    // A held answer, of which nothing has gone.
+    let seen = http1::exchange(site.addr(), &chat(HARMLESS), WITHIN).unwrap();
     assert!(seen.is_none_or(|seen| seen.status >= 500 || !seen.complete), "{}", host.name());
     site.event();
     assert_eq!(site.send(&chat(ATTACK)).status, 403);
@@ -292,8 +291,8 @@ fn a_limit_is_counted_in_the_instance(host: EdgeHost) {
     assert_eq!(statuses, [200, 200, 429], "{}: {:?}", host.name(), site.log());
 }
 
-/// Bodies of so many bytes in one piece are a trap.
-const TRAP_BYTES: u32 = 30_000;
+/// So many bytes of a body in one piece are a trap.
+const TRAP_BYTES: u32 = 2_500;
 
 fn trapping(host: EdgeHost, fail: &str, fault: Trap) -> Site {
     let site = Site::start_changed(host, json!({ "fail": fail }), |wasm| with_trap_in(wasm, fault).unwrap());
@@ -306,8 +305,8 @@ const IN_BODY: Trap = Trap { export: "passage_body", parameter: 3, at_least: TRA
 const IN_HEADERS: Trap = Trap { export: "guard_begin", parameter: 2, at_least: 6_000 };
 
 fn a_trap_fails_by_policy_and_the_next_request_finds_a_new_instance(host: EdgeHost) {
-    let long = format!(r#"{{"messages":[{{"role":"user","content":"{}"}}]}}"#, "word ".repeat(10_000));
-    for (fail, status, action) in [("closed", 403, Action::Block), ("open", 200, Action::Tag)] {
+    let long = format!(r#"{{"messages":[{{"role":"user","content":"{}"}}]}}"#, "word ".repeat(700));
+    for (fail, status, action) in [("closed", 503, Action::Block), ("open", 200, Action::Tag)] {
         let site = trapping(host, fail, IN_BODY);
         let seen = site.send(&chat(&long));
         assert_eq!(seen.status, status, "{} {fail}: {}", host.name(), seen.text());
@@ -340,6 +339,20 @@ fn metrics_are_for_those_who_have_the_token(host: EdgeHost) {
     assert_eq!(seen.status, 200);
     let line = r#"sentinel_requests_total{layer="edge",status="block"} 1"#;
     assert!(seen.text().lines().any(|it| it == line), "{}: {}", host.name(), seen.text());
+}
+
+/// Answers every connection with a part of what it announces, and closes it.
+fn breaks_off() -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 8_192]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n{\"choices\":[]");
+        }
+    });
+    addr
 }
 
 /// Where nobody listens.

@@ -26,6 +26,8 @@ class Passing {
     this.site = site;
     this.message = message;
     this.ctx = ctx;
+    // Some hosts end all work for a request whose client has gone, and its event would never be made.
+    ctx.waitUntil(new Promise((resolve) => (this.release = resolve)));
     /** What came of the request before its verdict, for the case that the instance breaks. */
     this.came = [];
   }
@@ -49,8 +51,9 @@ class Passing {
     try {
       return await this.#response(answer);
     } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-      return await this.#responseAfter(error, answer);
+      if (error instanceof Fault) return await this.#responseAfter(error, answer);
+      // It broke off while it was held, so nothing of it has gone.
+      return this.#unreachable(error);
     }
   }
 
@@ -230,6 +233,7 @@ class Passing {
       if (!(error instanceof Fault)) throw error;
     }
     this.site.tend(this.ctx);
+    this.release();
   }
 }
 

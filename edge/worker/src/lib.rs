@@ -34,9 +34,11 @@ enum Kind {
 }
 
 #[wasm_bindgen]
+#[derive(Debug)]
 pub struct Guard(Rc<RefCell<Inner>>);
 
 #[wasm_bindgen]
+#[derive(Debug)]
 pub struct Passage {
     guard: Rc<RefCell<Inner>>,
     /// `None` once it is over.

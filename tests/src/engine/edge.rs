@@ -137,7 +137,12 @@ impl InEdge {
         let addr = |name: &str| Ok((name.to_owned(), running.addr(name)?));
         let addrs = policies.names().map(addr).collect::<Result<_>>()?;
         let speaks = if host == EdgeHost::Workerd { Speaks::Http1WithoutTrailers } else { Speaks::Http1 };
-        Ok(Self { host: running, addrs, ends, speaks })
+        let engine = Self { host: running, addrs, ends, speaks };
+        for (policy, addr) in &engine.addrs {
+            // The first request makes the instance.
+            engine.ends.warm_up(*addr, &format!("first-{policy}"))?;
+        }
+        Ok(engine)
     }
 }
 
