@@ -61,7 +61,7 @@ pub struct Tally {
 
 impl Shipper {
     pub fn push(&mut self, event: Waiting, config: &CollectorConfig, host: &mut dyn Host) {
-        let gave_way = 
+        let gave_way =
             self.queue.push(event, config.buffer.on_full, config.buffer_events(), || host.chance());
         self.tally.dropped += gave_way.dropped;
         self.tally.sampled += gave_way.sampled;

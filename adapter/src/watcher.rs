@@ -44,13 +44,7 @@ impl Watcher {
         self.has_missed = true;
     }
 
-    pub fn request_headers(
-        &mut self,
-        headers: &Headers<'_>,
-        profile: Option<&str>,
-        end: bool,
-        now: Time,
-    ) {
+    pub fn request_headers(&mut self, headers: &Headers<'_>, profile: Option<&str>, end: bool, now: Time) {
         self.exchange.request_headers(headers, profile, end, now, &mut self.steps);
         self.steps.clear();
     }

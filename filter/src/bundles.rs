@@ -11,12 +11,7 @@ use std::{
 };
 
 use proxy_wasm::types::LogLevel;
-use sentinel_adapter::{
-    alarm::Alarm,
-    breakers::Kind,
-    trial::Trial,
-    watcher::Watcher,
-};
+use sentinel_adapter::{alarm::Alarm, breakers::Kind, trial::Trial, watcher::Watcher};
 use sentinel_bundle::Newest;
 use sentinel_core::{Time, config::BundleSource, guard::breaker::Permit};
 

@@ -233,8 +233,9 @@ impl Stream {
     fn choose(&mut self, slots: Slots, pairs: Option<&HeaderPairs>, strain: Strain) -> Rc<Active> {
         self.arm = Some(Arm::Active);
         let Slots { active, candidate } = slots;
-        let is_taken =
-            |candidate: &Rc<Candidate>| pairs.is_some_and(|pairs| candidate.trial.takes(&pairs.headers(), address));
+        let is_taken = |candidate: &Rc<Candidate>| {
+            pairs.is_some_and(|pairs| candidate.trial.takes(&pairs.headers(), address))
+        };
         let Some(candidate) = candidate.filter(is_taken) else { return active };
         match candidate.trial.mode {
             Mode::Canary => {

@@ -110,8 +110,9 @@ impl Root {
     fn took_lease(&self, token: u32, status: Option<u16>, body_bytes: usize) -> bool {
         let Some(slots) = self.slots.as_ref() else { return false };
         let guards = &slots.active.guards;
-        let body =
-            || host::callout_body(body_bytes.min(leases::ANSWER_BYTES_MAX)).ok().filter(|_| status == Some(200));
+        let body = || {
+            host::callout_body(body_bytes.min(leases::ANSWER_BYTES_MAX)).ok().filter(|_| status == Some(200))
+        };
         let was_one = vm::with(|vm| {
             let (breakers, now) = (&mut vm.breakers, host::now());
             vm.leases.answered(token, body, guards, &ProxyMemory, breakers, now, &mut ProxyHost)

@@ -50,7 +50,8 @@ pub fn node() -> Result<PathBuf> {
 }
 
 const NODE_MIN: u32 = 20;
-const NODE_HINT: &str = "Install Node 20 or newer with npm (Debian: nodejs and npm), so that `node` is on the PATH";
+const NODE_HINT: &str =
+    "Install Node 20 or newer with npm (Debian: nodejs and npm), so that `node` is on the PATH";
 
 fn installed(new: &Path, folder: &Path) -> Result<()> {
     eprintln!("installing the packages of {} with npm (once)", folder.display());

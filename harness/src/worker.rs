@@ -83,7 +83,11 @@ impl WorkerHost {
                 bail!("ended with {status} before it listened\n{}", host.log());
             }
             if started.elapsed() > READY_WITHIN {
-                bail!("{} of {servers} servers listen after {READY_WITHIN:?}\n{}", host.addrs.len(), host.log());
+                bail!(
+                    "{} of {servers} servers listen after {READY_WITHIN:?}\n{}",
+                    host.addrs.len(),
+                    host.log()
+                );
             }
             thread::sleep(Duration::from_millis(5));
             host.addrs = listening(&fs::read_to_string(host.folder.path().join(SAID))?);
@@ -167,7 +171,10 @@ impl Workerd {
                 "    (name = \"{name}\", worker = (modules = [(name = \"{main}\", esModule = embed \"{main}\"){shared}], \
                  compatibilityDate = \"{COMPATIBLE_WITH}\", bindings = [{bindings}], globalOutbound = \"{outbound}\"{more})),"
             )?;
-            writeln!(sockets, "    (name = \"{name}\", address = \"127.0.0.1:0\", http = (), service = \"{name}\"),")?;
+            writeln!(
+                sockets,
+                "    (name = \"{name}\", address = \"127.0.0.1:0\", http = (), service = \"{name}\"),"
+            )?;
         }
         for (name, addr) in &self.externals {
             writeln!(services, "    (name = \"{name}\", external = (address = \"{addr}\", http = ())),")?;

@@ -38,16 +38,34 @@ use self::site::{ATTACK, HARMLESS, Site, WITHIN, answer, chat, wait_for};
 /// What is tried on every host, in the words of the table.
 const FEATURES: [(&str, fn(EdgeHost)); 14] = [
     ("a stream comes event by event, each before the next but one is sent", a_stream_comes_event_by_event),
-    ("an upstream that is away: 502, and an event", an_upstream_that_is_not_there_is_an_error_of_ours_with_an_event),
-    ("an answer that breaks off is no whole one to the client", an_answer_that_breaks_off_is_no_whole_answer_to_the_client),
-    ("a client that goes stops the upstream, and leaves an event", a_client_that_goes_in_the_middle_of_a_stream_stops_its_upstream),
+    (
+        "an upstream that is away: 502, and an event",
+        an_upstream_that_is_not_there_is_an_error_of_ours_with_an_event,
+    ),
+    (
+        "an answer that breaks off is no whole one to the client",
+        an_answer_that_breaks_off_is_no_whole_answer_to_the_client,
+    ),
+    (
+        "a client that goes stops the upstream, and leaves an event",
+        a_client_that_goes_in_the_middle_of_a_stream_stops_its_upstream,
+    ),
     ("events wait for a collector that is away, and come once", events_wait_for_a_collector_that_is_away),
     ("a wrong configuration: the built-in policy guards", a_wrong_configuration_leaves_the_built_in_policy),
     ("an inline bundle, if a trusted key signed it", an_inline_bundle_decides_if_a_trusted_key_signed_it),
-    ("bundles over HTTP: a bad or an older one is refused, the last good one stays", bundles_of_the_collector_are_taken_and_a_bad_one_is_not),
-    ("a body over the limit: 413, or on unread if policy says so", a_body_over_the_limit_is_refused_or_goes_on_unread_as_policy_says),
+    (
+        "bundles over HTTP: a bad or an older one is refused, the last good one stays",
+        bundles_of_the_collector_are_taken_and_a_bad_one_is_not,
+    ),
+    (
+        "a body over the limit: 413, or on unread if policy says so",
+        a_body_over_the_limit_is_refused_or_goes_on_unread_as_policy_says,
+    ),
     ("limits, counted in the instance: 429", a_limit_is_counted_in_the_instance),
-    ("a trap: closed or open by policy, a new instance for the next request", a_trap_fails_by_policy_and_the_next_request_finds_a_new_instance),
+    (
+        "a trap: closed or open by policy, a new instance for the next request",
+        a_trap_fails_by_policy_and_the_next_request_finds_a_new_instance,
+    ),
     ("a request that traps every instance: 503", a_request_that_traps_every_instance_does_not_pass),
     ("metrics as Prometheus reads them, behind a token", metrics_are_for_those_who_have_the_token),
     ("40 streams at a time do not wait for one another", many_streams_at_a_time_do_not_wait_for_one_another),
@@ -212,7 +230,8 @@ fn bundle(version: u64, mode: &str, by: &SecretKey) -> Vec<u8> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let policy = json!({ "profiles": { "default": { "mode": mode } } }).to_string();
     let parts = vec![("policy", Kind::Policy, policy.as_bytes())];
-    let draft = Draft { name: "edge", version, not_before: now - DAY, expires: now + DAY, parts, evaluation: None };
+    let draft =
+        Draft { name: "edge", version, not_before: now - DAY, expires: now + DAY, parts, evaluation: None };
     draft.seal(&[SecretKey::parse(&by.to_text()).unwrap()]).unwrap()
 }
 

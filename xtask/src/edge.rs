@@ -50,7 +50,16 @@ fn bindgen(module: &Path, folder: &Path) -> Result<()> {
     let (manifest, target) = (text(&manifest)?, text(&target)?);
     let (module, folder) = (text(module)?, text(folder)?);
     build::cargo(&[
-        "run", "--quiet", "--locked", "--manifest-path", &manifest, "--target-dir", &target, "--", &module, &folder,
+        "run",
+        "--quiet",
+        "--locked",
+        "--manifest-path",
+        &manifest,
+        "--target-dir",
+        &target,
+        "--",
+        &module,
+        &folder,
     ])
 }
 

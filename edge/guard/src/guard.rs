@@ -298,13 +298,7 @@ impl Guard {
     }
 
     /// The host could not do what it has to, or an instance of the guard broke. Policy says what follows.
-    pub fn failed(
-        &mut self,
-        passage: &mut Passage,
-        direction: Direction,
-        what: &str,
-        steps: &mut Steps,
-    ) {
+    pub fn failed(&mut self, passage: &mut Passage, direction: Direction, what: &str, steps: &mut Steps) {
         self.metrics.host_errors += 1;
         passage.exchange.host_failed(direction, what, steps);
     }

@@ -129,10 +129,7 @@ impl Passage {
 
     pub fn body(&mut self, direction: u8, chunk: &[u8], end: bool) -> Array {
         let direction = direction_of(direction);
-        self.with(
-            |guard, inner, steps| guard.body(inner, direction, chunk, end, now(), steps),
-            Steps::new(),
-        )
+        self.with(|guard, inner, steps| guard.body(inner, direction, chunk, end, now(), steps), Steps::new())
     }
 
     /// Whether anybody wants the bytes of a direction. Where nobody does, only their number counts.
@@ -242,7 +239,8 @@ fn reply_of(reply: &Reply) -> Array {
 /// Token, cluster, method, path, headers (name and value in turn), body, timeout in milliseconds.
 fn call(call: Outgoing) -> JsValue {
     let Outgoing { token, cluster, method, path, headers, body, timeout } = call;
-    let headers: Array = headers.iter().flat_map(|(name, value)| [JsValue::from(name), value.into()]).collect();
+    let headers: Array =
+        headers.iter().flat_map(|(name, value)| [JsValue::from(name), value.into()]).collect();
     let body = Uint8Array::from(body.as_slice());
     let parts: [JsValue; 7] = [
         token.into(),

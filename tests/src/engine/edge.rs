@@ -44,8 +44,8 @@ pub struct InEdge {
 
 /// The package as it is shipped, if the run is about it.
 pub fn built_edge() -> Result<PathBuf> {
-    let path = env::var_os("SENTINEL_EDGE")
-        .map_or_else(|| folder().join("../target/dist/edge"), PathBuf::from);
+    let path =
+        env::var_os("SENTINEL_EDGE").map_or_else(|| folder().join("../target/dist/edge"), PathBuf::from);
     ensure!(
         path.join("guard_bg.wasm").is_file(),
         "{}: there is no edge module; run `cargo xtask build --edge` first",
@@ -119,7 +119,9 @@ impl EdgeHost {
 fn worker(name: &str, config: &str, options: &Value) -> Worker {
     Worker {
         name: name.to_owned(),
-        script: format!("import {{ sentinel }} from \"./workerd.js\";\nexport default sentinel({options});\n"),
+        script: format!(
+            "import {{ sentinel }} from \"./workerd.js\";\nexport default sentinel({options});\n"
+        ),
         texts: vec![("SENTINEL".to_owned(), config.to_owned())],
         services: vec![("collector".to_owned(), "collector".to_owned())],
         outbound: "upstream".to_owned(),

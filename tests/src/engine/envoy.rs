@@ -55,7 +55,7 @@ impl super::Engine for InEnvoy {
 
 fn start(policies: &Policies, ends: &Ends) -> Result<Envoy> {
     let filter = built_filter()?;
-    let mut bootstrap = 
+    let mut bootstrap =
         Bootstrap::new(ends.upstream.addr(), None).with_cluster("collector", ends.collector.addr());
     bootstrap.listeners.clear();
     bootstrap.http1_trailers = true;

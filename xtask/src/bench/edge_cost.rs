@@ -73,7 +73,12 @@ pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
     for variant in &variants {
         let (idle, busy) = streams(variant)?;
         let each = busy.saturating_sub(idle) as f64 / STREAMS as f64 / 1024.0;
-        println!("{:<14} {:>6.1} MiB before, {:>6.1} MiB at most, {each:>6.1} KiB for each", variant.name, mib(idle), mib(busy));
+        println!(
+            "{:<14} {:>6.1} MiB before, {:>6.1} MiB at most, {each:>6.1} KiB for each",
+            variant.name,
+            mib(idle),
+            mib(busy)
+        );
     }
     Ok(())
 }
@@ -123,8 +128,9 @@ fn streams(variant: &Variant) -> Result<(u64, u64)> {
     let idle = variant.host.rss_bytes()?;
     let mut busy = idle;
     thread::scope(|scope| -> Result<()> {
-        let clients: Vec<_> =
-            (0..STREAMS).map(|_| scope.spawn(move || http1::exchange(addr, &stream_request(), DEADLINE))).collect();
+        let clients: Vec<_> = (0..STREAMS)
+            .map(|_| scope.spawn(move || http1::exchange(addr, &stream_request(), DEADLINE)))
+            .collect();
         while clients.iter().any(|client| !client.is_finished()) {
             busy = busy.max(variant.host.rss_bytes()?);
             thread::sleep(Duration::from_millis(20));
