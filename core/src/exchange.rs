@@ -300,7 +300,7 @@ impl Exchange {
             self.push_headers(edits, steps);
             return self.pass(Direction::Request, GapReason::NotGuarded, end, steps);
         }
-        if self.strain.no_room_for_events && self.is_closed_on_faults() {
+        if self.strain.no_room_for_events && self.is_closed_on_faults(Direction::Request) {
             self.leaves_no_event = true;
             self.note(Direction::Request, Decision::refused(GapReason::DetectorError));
             let reply = reply::unavailable(NO_ROOM_FOR_EVENTS, self.meta.client());
@@ -595,11 +595,11 @@ impl Exchange {
         refused.filter(|_| !watches)
     }
 
-    /// Whether policy refuses a request that the guard itself cannot deal with as it should.
-    fn is_closed_on_faults(&self) -> bool {
+    /// Whether policy refuses what the guard itself cannot deal with as it should.
+    pub fn is_closed_on_faults(&self, direction: Direction) -> bool {
         let profile = self.profile();
-        let action = profile.gap_action(Direction::Request, GapReason::DetectorError);
-        profile.mode == Mode::Enforce && action == GapAction::Block
+        let action = profile.gap_action(direction, GapReason::DetectorError);
+        self.is_guarded() && profile.mode == Mode::Enforce && action == GapAction::Block
     }
 
     fn is_guarded(&self) -> bool {

@@ -6,19 +6,18 @@
 use std::{
     hash::{BuildHasher, RandomState},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
 use proxy_wasm::types::LogLevel;
+use sentinel_adapter::{alarm::Alarm, breakers::Kind, trial::Trial, watcher::Watcher};
 use sentinel_bundle::Newest;
 use sentinel_core::{Time, config::BundleSource, guard::breaker::Permit};
 
 use crate::{
-    alarm::Alarm,
-    breakers::Kind,
-    collector, heap, host,
+    collector, heap, host, http,
     shelf::{Package, Shelf},
-    trial::{Candidate, Trial},
     vm::{self, Active, Settings},
 };
 
@@ -27,6 +26,22 @@ use crate::{
 pub(crate) struct Slots {
     pub(crate) active: Rc<Active>,
     pub(crate) candidate: Option<Rc<Candidate>>,
+}
+
+/// A candidate beside the active bundle.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) active: Rc<Active>,
+    pub(crate) trial: Trial,
+}
+
+impl Candidate {
+    /// For an exchange that another bundle decides about.
+    pub(crate) fn watcher(&self, now: Time) -> Watcher {
+        let address = || Some(String::from_utf8_lossy(&http::address()?).into_owned());
+        let bundle = self.active.bundle.clone().unwrap_or_default();
+        Watcher::new(bundle, Arc::clone(&self.active.engine), address, now)
+    }
 }
 
 /// How a plugin of this VM gets its bundles.
@@ -118,8 +133,8 @@ impl Poller {
         }
         self.retry = None;
         let permit = vm::with(|vm| match is_second_try {
-            true => vm.breakers.ask_again(Kind::Bundles, now),
-            false => vm.breakers.ask(Kind::Bundles, now),
+            true => vm.breakers.ask_again(Kind::Bundles, now, vm::chance()),
+            false => vm.breakers.ask(Kind::Bundles, now, vm::chance()),
         });
         let Some(permit) = permit else {
             if is_time {
@@ -179,7 +194,7 @@ impl Poller {
         let call = self.under_way.take_if(|call| call.token == token)?;
         let now = host::now();
         if matches!(status, Some(200 | 304 | 404)) {
-            vm::with(|vm| vm.breakers.answered(Kind::Bundles, call.permit, true, now));
+            vm::with(|vm| vm.breakers.answered(Kind::Bundles, call.permit, true, now, vm::chance()));
         }
         match status {
             Some(200) => {}
@@ -211,7 +226,7 @@ impl Poller {
         if !package.trial.is_empty() && package.candidate.is_empty() {
             let path = format!("{}?slot=candidate", self.source.path);
             // Where it may not be asked for now, the next poll asks for both.
-            if let Some(permit) = vm::with(|vm| vm.breakers.ask(Kind::Bundles, now)) {
+            if let Some(permit) = vm::with(|vm| vm.breakers.ask(Kind::Bundles, now, vm::chance())) {
                 self.fetch(settings, &path, permit, Some(package), now);
             }
             return Some(false);
@@ -238,7 +253,7 @@ impl Poller {
         self.next_poll = Alarm::after(now, wait);
         self.retry = Some(Alarm::after(now, wait / SECOND_TRY));
         vm::with(|vm| {
-            vm.breakers.answered(Kind::Bundles, permit, false, now);
+            vm.breakers.answered(Kind::Bundles, permit, false, now, vm::chance());
             vm.metrics.bundle_poll_failed();
         });
         host::log(LogLevel::Warn, &format!("the collector could not be asked for bundles: {why}"));

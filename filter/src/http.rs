@@ -9,6 +9,7 @@ use proxy_wasm::{
     traits::{Context, HttpContext},
     types::{Action as Flow, LogLevel},
 };
+use sentinel_adapter::{queue, trial::Mode, watcher::Watcher};
 use sentinel_core::{
     Action, Body, Direction, Exchange, HeaderEdit, HeaderHold, Opinion, Peer, Question, Reply, Standing,
     Step, Strain, Time, Verdict,
@@ -17,16 +18,13 @@ use sentinel_core::{
 };
 
 use crate::{
-    bundles::Slots,
-    collector,
+    bundles::{Candidate, Slots},
+    collector::{self, ProxyHost},
     host::{self, HeaderPairs, HostError, HostResult},
     memory::ProxyMemory,
-    queue,
     tools::SharedTools,
-    trial::{Candidate, Mode},
     turns::{Turn, Wish},
     vm::{self, Active, Waiting},
-    watcher::Watcher,
 };
 
 pub(crate) struct HttpFilter(Rc<RefCell<Stream>>);
@@ -192,7 +190,7 @@ impl Stream {
         }
         let asks_who = !active.engine.policy().exemptions.is_empty() || !active.guards.is_empty();
         if asks_who {
-            let address = host::property(&["source", "address"]).unwrap_or_default();
+            let address = address().unwrap_or_default();
             let address = String::from_utf8_lossy(&address).into_owned();
             if !address.is_empty() {
                 exchange = exchange.with_client_address(address.as_str());
@@ -235,8 +233,9 @@ impl Stream {
     fn choose(&mut self, slots: Slots, pairs: Option<&HeaderPairs>, strain: Strain) -> Rc<Active> {
         self.arm = Some(Arm::Active);
         let Slots { active, candidate } = slots;
-        let is_taken =
-            |candidate: &Rc<Candidate>| pairs.is_some_and(|pairs| candidate.trial.takes(&pairs.headers()));
+        let is_taken = |candidate: &Rc<Candidate>| {
+            pairs.is_some_and(|pairs| candidate.trial.takes(&pairs.headers(), address))
+        };
         let Some(candidate) = candidate.filter(is_taken) else { return active };
         match candidate.trial.mode {
             Mode::Canary => {
@@ -245,7 +244,7 @@ impl Stream {
             }
             Mode::Shadow if strain.sheds() => active,
             Mode::Shadow => {
-                self.shadow = Some(Watcher::new(&candidate.active, host::now()));
+                self.shadow = Some(candidate.watcher(host::now()));
                 active
             }
         }
@@ -593,7 +592,7 @@ impl Stream {
             {
                 let is_plain =
                     event.action == Action::Allow && event.findings.is_empty() && event.degraded.is_none();
-                vm.shipper.push(queue::Waiting { seq, json, is_plain }, collector);
+                vm.shipper.push(queue::Waiting { seq, json, is_plain }, collector, &mut ProxyHost);
             }
         });
     }
@@ -622,6 +621,11 @@ const ENDS_WITHIN_MICROS: u64 = 10_000_000;
 
 /// More than this is not kept for the sake of trailers that hardly any stream has.
 const PENDING_BYTES_MAX: usize = 16 * 1024;
+
+/// Of the client, with its port.
+pub(crate) fn address() -> Option<Vec<u8>> {
+    host::property(&["source", "address"])
+}
 
 /// What a verified token says of its owner. Only filters of the proxy write there.
 fn claim(claim: Option<&Claim>) -> Option<Vec<u8>> {

@@ -3,16 +3,18 @@
 //! a metric, so nothing from traffic ever becomes part of a name; of a configuration only the kinds of personal data do.
 
 use proxy_wasm::types::MetricType;
+use sentinel_adapter::{
+    breakers::{Kind, News},
+    shipper::Tally,
+};
 use sentinel_core::{
     Action, Engine, Family, SessionSeen, Verdict, event::Event, guard::known::Counts, receipt::GapReason,
 };
 
-use crate::{breakers::Kind, heap, host, shares::GAUGES, shipper::Tally};
+use crate::{heap, host, shares::GAUGES};
 
 mod entities;
 mod sums;
-
-pub(crate) use sums::BreakerNews;
 
 /// A metric that the host did not define stays silent.
 #[derive(Clone, Copy)]
@@ -176,7 +178,7 @@ impl Metrics {
         self.failed.add(tally.failed_calls as u64);
     }
 
-    pub(crate) fn breaker(&self, kind: Kind, news: BreakerNews) {
+    pub(crate) fn breaker(&self, kind: Kind, news: News) {
         self.sums.breaker(kind, news);
     }
 

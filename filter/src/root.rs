@@ -7,11 +7,12 @@ use proxy_wasm::{
     traits::{Context, HttpContext, RootContext},
     types::{ContextType, LogLevel},
 };
+use sentinel_adapter::{alarm::Alarm, leases};
 use sentinel_core::{HeaderHold, Opinion};
 
 use crate::{
-    alarm::Alarm,
     bundles::{Poller, Slots},
+    collector::ProxyHost,
     host,
     http::{HttpFilter, Stream},
     memory::ProxyMemory,
@@ -109,8 +110,12 @@ impl Root {
     fn took_lease(&self, token: u32, status: Option<u16>, body_bytes: usize) -> bool {
         let Some(slots) = self.slots.as_ref() else { return false };
         let guards = &slots.active.guards;
+        let body = || {
+            host::callout_body(body_bytes.min(leases::ANSWER_BYTES_MAX)).ok().filter(|_| status == Some(200))
+        };
         let was_one = vm::with(|vm| {
-            vm.leases.answered(token, status, body_bytes, guards, &ProxyMemory, &mut vm.breakers)
+            let (breakers, now) = (&mut vm.breakers, host::now());
+            vm.leases.answered(token, body, guards, &ProxyMemory, breakers, now, &mut ProxyHost)
         });
         if was_one {
             // What was wanted meanwhile.
@@ -120,9 +125,10 @@ impl Root {
     }
 
     fn ask_for_leases(&self) {
-        if let Some(slots) = self.slots.as_ref().filter(|_| vm::with(|vm| vm.leases.is_wanting())) {
+        let collector = self.slots.as_ref().and_then(|slots| slots.active.collector());
+        if let Some(collector) = collector.filter(|_| vm::with(|vm| vm.leases.is_wanting())) {
             let now = host::now();
-            vm::with(|vm| vm.leases.ask(&slots.active.settings, &mut vm.breakers, now));
+            vm::with(|vm| vm.leases.ask(collector, &mut vm.breakers, now, &mut ProxyHost));
         }
     }
 
@@ -167,7 +173,10 @@ impl Context for Root {
             return;
         };
         let status = status.filter(|status| !(200..300).contains(status) || is_confirmation(body));
-        vm::with(|vm| vm.shipper.answered(token, status, collector, &mut vm.breakers, host::now()));
+        vm::with(|vm| {
+            let (breakers, now) = (&mut vm.breakers, host::now());
+            vm.shipper.answered(token, status, collector, breakers, now, &mut ProxyHost);
+        });
     }
 }
 
@@ -224,7 +233,7 @@ impl RootContext for Root {
         let (is_short, was_short) = vm::with(|vm| {
             vm.metrics.known_texts(known);
             if let Some(collector) = active.collector() {
-                vm.shipper.flush(collector, &mut vm.breakers, now);
+                vm.shipper.flush(collector, &mut vm.breakers, now, &mut ProxyHost);
             }
             vm.tell_metrics(active.collector(), now)
         });

@@ -14,11 +14,10 @@ use std::{
     time::Duration,
 };
 
+use sentinel_adapter::{alarm::Alarm, breakers::Kind};
 use sentinel_core::{Direction, Opinion, Question, Time, guard::breaker::Permit};
 
 use crate::{
-    alarm::Alarm,
-    breakers::Kind,
     host::{self, HostResult},
     http::Stream,
     vm,
@@ -163,7 +162,7 @@ impl Turns {
 pub(crate) fn tick(root_id: u32) {
     let now = host::now();
     while let Some(asked) = vm::with(|vm| vm.turns.overdue(root_id, now)) {
-        vm::with(|vm| vm.breakers.answered(Kind::Opinions, asked.permit, false, now));
+        vm::with(|vm| vm.breakers.answered(Kind::Opinions, asked.permit, false, now, vm::chance()));
         answer(&asked.turn, root_id, None);
     }
     if let Some(turn) = vm::with(|vm| vm.turns.next(root_id)) {
@@ -175,7 +174,10 @@ pub(crate) fn tick(root_id: u32) {
 pub(crate) fn answered(token: u32, root_id: u32, opinions: impl FnOnce() -> Option<Vec<Opinion>>) -> bool {
     let Some(asked) = vm::with(|vm| vm.turns.answered(token, root_id)) else { return false };
     let opinions = opinions();
-    vm::with(|vm| vm.breakers.answered(Kind::Opinions, asked.permit, opinions.is_some(), host::now()));
+    let is_answer = opinions.is_some();
+    vm::with(|vm| {
+        vm.breakers.answered(Kind::Opinions, asked.permit, is_answer, host::now(), vm::chance());
+    });
     answer(&asked.turn, root_id, opinions);
     true
 }
@@ -230,13 +232,13 @@ fn ask(turn: &Turn, question: &Question) -> Option<Call> {
     let now = host::now();
     let permit = vm::with(|vm| {
         let has_room = vm.turns.questions() < QUESTIONS_MAX;
-        if has_room { vm.breakers.ask(Kind::Opinions, now) } else { None }
+        if has_room { vm.breakers.ask(Kind::Opinions, now, vm::chance()) } else { None }
     })?;
     let timeout = Duration::from_millis(question.deadline_ms.into());
     match turn.stream.borrow().ask(question, timeout) {
         Ok(token) => Some(Call { token, permit, deadline: Alarm::after(now, timeout + ANSWER_GRACE) }),
         Err(_) => {
-            vm::with(|vm| vm.breakers.answered(Kind::Opinions, permit, false, now));
+            vm::with(|vm| vm.breakers.answered(Kind::Opinions, permit, false, now, vm::chance()));
             None
         }
     }

@@ -11,28 +11,30 @@ use std::{
 };
 
 use proxy_wasm::types::LogLevel;
-use sentinel_bundle::{Bundle, Newest, PublicKey, base64};
+use sentinel_adapter::{
+    breakers::Breakers,
+    builder::{Builder, Built, inline_bundle, trusted_keys},
+    ceilings::Ceilings,
+    leases::Leases,
+    shipper::Shipper,
+};
+use sentinel_bundle::{Newest, PublicKey};
 use sentinel_core::{
-    CompactModel, Engine, Guards, HeaderHold, PatternSet, Strain, Time,
+    Engine, Guards, HeaderHold, Strain, Time,
     config::{CollectorConfig, PluginConfig},
     guard::{
         HashKey, Known,
         known::{Counts, KNOWN_DEFAULT},
     },
-    policy::Policy,
 };
 
 use crate::{
-    breakers::Breakers,
-    heap::Ceilings,
+    heap,
     host::{self, HostResult},
     http::Stream,
-    leases::Leases,
     memory::{self, ProxyMemory},
     metrics::Metrics,
-    parts::Parts,
     shares::Shares,
-    shipper::Shipper,
     turns::Turns,
 };
 
@@ -94,10 +96,7 @@ pub(crate) struct Vm {
     pub(crate) header_hold: HeaderHold,
     /// Requests whose headers are held and whose body has not come, while nobody knows yet whether it will.
     pub(crate) waiting: Vec<Waiting>,
-    /// Those of bundles.
-    parts: Parts,
-    patterns: Option<Arc<PatternSet>>,
-    model: Option<Arc<CompactModel>>,
+    builder: Builder,
     /// By plugin: several plugins may share one VM.
     last_good: BTreeMap<String, Rc<Active>>,
 }
@@ -123,18 +122,16 @@ impl Vm {
             metrics: Metrics::define(),
             shipper: Shipper::default(),
             turns: Turns::new(),
-            leases: Leases::new(),
+            leases: Leases::default(),
             breakers: Breakers::new(),
             shares: Shares::default(),
-            ceilings: Ceilings::new(),
+            ceilings: Ceilings::default(),
             strain: Strain::default(),
             has_shown_strain: false,
             newest_root: 0,
             header_hold: HeaderHold::Unproven,
             waiting: Vec::new(),
-            parts: Parts::default(),
-            patterns: None,
-            model: None,
+            builder: Builder::default(),
             last_good: BTreeMap::new(),
         }
     }
@@ -169,7 +166,7 @@ impl Vm {
     /// What this VM is short of now.
     pub(crate) fn strain(&mut self, collector: Option<&CollectorConfig>) -> Strain {
         let no_room_for_events = collector.is_some_and(|collector| self.shipper.refuses(collector));
-        let strain = Strain { memory: self.ceilings.strain(), no_room_for_events };
+        let strain = Strain { memory: self.ceilings.strain(heap::bytes_in_use()), no_room_for_events };
         if strain != self.strain {
             self.strain = strain;
             host::log(LogLevel::Warn, strain.words().unwrap_or("memory and buffers are as they should be"));
@@ -186,7 +183,9 @@ impl Vm {
         let strain = self.strain(collector);
         self.metrics.heap();
         self.metrics.events(self.shipper.take_tally());
-        self.breakers.tell(&self.metrics);
+        for (kind, news) in self.breakers.news() {
+            self.metrics.breaker(kind, news);
+        }
         let [events, bundles, opinions, leases] = self.breakers.states(now);
         let buffered = u32::try_from(self.shipper.buffered()).unwrap_or(u32::MAX);
         let memory = strain.memory as u32;
@@ -239,16 +238,7 @@ impl Vm {
 
     fn load(&mut self, text: &[u8]) -> Result<Active, String> {
         let config = PluginConfig::parse(text).map_err(|error| error.to_string())?;
-        let key = |(idx, text): (usize, &String)| {
-            PublicKey::parse(text)
-                .map_err(|error| format!("plugin configuration: trust_keys[{idx}]: {error}"))
-        };
-        let trusted = config.trust_keys.iter().enumerate().map(key).collect::<Result<_, _>>()?;
-        let inline = config.bundle.as_deref().map(|text| {
-            base64::decode(text)
-                .ok_or("plugin configuration: bundle: is no base64, expected that of a bundle's file")
-        });
-        let inline = inline.transpose()?;
+        let (trusted, inline) = (trusted_keys(&config)?, inline_bundle(&config)?);
         let settings = Rc::new(Settings { config, trusted });
         match inline {
             Some(bytes) => {
@@ -259,7 +249,7 @@ impl Vm {
                     .map_err(|error| format!("plugin configuration: bundle: {error}"))
             }
             None => {
-                let engine = self.engine(settings.config.effective_policy())?;
+                let engine = self.builder.engine(settings.config.effective_policy())?;
                 let guards = guards(&engine, &settings);
                 let waits = settings.config.bundle_source.as_ref().map(|_| NO_BUNDLE_YET.to_owned());
                 let known = known_texts();
@@ -276,34 +266,12 @@ impl Vm {
         now_seconds: u64,
         newest: Option<Newest>,
     ) -> Result<(Active, Newest), String> {
-        let bundle = Bundle::open(bytes, &settings.trusted, now_seconds, newest.as_ref());
-        let bundle = bundle.map_err(|error| error.to_string())?;
-        let policy: Policy = serde_json::from_slice(bundle.contents().policy())
-            .map_err(|error| format!("part policy: {error}"))?;
-        let patterns = match bundle.contents().packs() {
-            Some(part) => self.parts.packs(part)?,
-            None => self.patterns()?,
-        };
-        let model = match bundle.contents().model() {
-            Some(part) => self.parts.model(part)?,
-            None => self.model()?,
-        };
-        let policy = settings.config.made_effective(policy);
-        let engine = Engine::new(policy, patterns).map_err(|e| format!("part policy: {e}"))?;
-        let engine = Arc::new(engine.with_model(model));
-        self.parts.forget_unused();
-        let id = Some(bundle.id().to_string());
-        let expires = Some(bundle.manifest().expires);
+        let Settings { config, trusted } = &**settings;
+        let Built { engine, bundle, expires, newest } =
+            self.builder.open(config, trusted, bytes, now_seconds, newest)?;
         let (guards, settings) = (guards(&engine, settings), Rc::clone(settings));
-        let known = known_texts();
-        let active = Active { engine, guards, known, settings, bundle: id, expires, degraded: None };
-        Ok((active, bundle.newest()))
-    }
-
-    fn engine(&mut self, policy: Policy) -> Result<Arc<Engine>, String> {
-        let patterns = self.patterns()?;
-        let engine = Engine::new(policy, patterns).map_err(|e| format!("policy: {e}"))?;
-        Ok(Arc::new(engine.with_model(self.model()?)))
+        let (known, bundle, expires) = (known_texts(), Some(bundle), Some(expires));
+        Ok((Active { engine, guards, known, settings, bundle, expires, degraded: None }, newest))
     }
 
     /// The built-in policy; events go where the refused configuration wanted them, if that part of it can be read.
@@ -312,26 +280,6 @@ impl Vm {
         let collector = PluginConfig::salvage_collector(refused);
         let config = PluginConfig { collector, ..PluginConfig::default() };
         Some(Active { settings: Rc::new(Settings { config, trusted: Vec::new() }), ..builtin })
-    }
-
-    /// Compiled once and shared by every configuration of this VM.
-    fn patterns(&mut self) -> Result<Arc<PatternSet>, String> {
-        if let Some(patterns) = &self.patterns {
-            return Ok(Arc::clone(patterns));
-        }
-        let patterns = Arc::new(PatternSet::builtin().map_err(|e| e.to_string())?);
-        self.patterns = Some(Arc::clone(&patterns));
-        Ok(patterns)
-    }
-
-    /// Opened once, where it lies in the module.
-    fn model(&mut self) -> Result<Arc<CompactModel>, String> {
-        if let Some(model) = &self.model {
-            return Ok(Arc::clone(model));
-        }
-        let model = Arc::new(CompactModel::builtin().map_err(|e| e.to_string())?);
-        self.model = Some(Arc::clone(&model));
-        Ok(model)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A real Envoy as a child process, and where to get one.
 
 mod install;
-mod process;
+pub(crate) mod process;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,8 @@
-//! The engines that run an exchange: the core by itself, the built filter in a fake host, the built filter in Envoy.
+//! The engines that run an exchange: the core by itself, the built filter in a fake host and in Envoy, and the built edge
+//! module in hosts of JavaScript.
 
+mod edge;
+mod ends;
 mod envoy;
 mod wasmtime;
 
@@ -9,7 +12,11 @@ use anyhow::{Result, ensure};
 
 pub use sentinel_cases::native::{Cut, Native};
 
-pub use self::{envoy::InEnvoy, wasmtime::InWasmtime};
+pub use self::{
+    edge::{EdgeHost, InEdge, built_edge},
+    envoy::InEnvoy,
+    wasmtime::InWasmtime,
+};
 use crate::{case::Case, expect::Outcome, folder};
 
 pub trait Engine: Send + Sync {

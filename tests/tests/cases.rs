@@ -1,14 +1,16 @@
-//! Runs every case of `tests/cases/` on three engines and requires the same outcome.
+//! Runs every case of `tests/cases/` on three engines, or on those of the edge, and requires the same outcome.
 //!
 //! ```text
 //! cargo xtask build                                        the filter first: two engines run the built file
 //! cargo test -p sentinel-tests --test cases                all cases on all engines
 //! cargo test -p sentinel-tests --test cases -- native::    one engine
 //! cargo test -p sentinel-tests --test cases -- pii/card    one topic; any part of engine::path::case
+//! cargo xtask test --edge                                  the built edge module, in hosts of JavaScript
 //! ```
 //!
 //! Engines: `native` drives `sentinel_core::Exchange`, `wasmtime` the built filter in the fake host, `envoy` the
-//! built filter in a real Envoy (`SENTINEL_FILTER` names another file). Every case runs on `native` with its bodies
+//! built filter in a real Envoy (`SENTINEL_FILTER` names another file). Where `SENTINEL_EDGE` names the folder of the edge
+//! package, the engines are `workerd`, `node`, `deno` and `bun` instead, each through HTTP. Every case runs on `native` with its bodies
 //! cut into pieces of 1, 2 and 7 bytes and whole, and what the other engines do is held against it.
 //!
 //! # A case file
@@ -50,6 +52,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     process::ExitCode,
     sync::{
         Arc, OnceLock,
@@ -61,7 +64,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use sentinel_tests::{
     case::{self, Case, Policies},
-    engine::{Cut, Engine, InEnvoy, InWasmtime, Native},
+    engine::{Cut, EdgeHost, Engine, InEdge, InEnvoy, InWasmtime, Native},
     expect::{complaints, differences},
     folder,
     gaps::KnownGaps,
@@ -92,7 +95,7 @@ fn run() -> Result<ExitCode> {
     let run = Arc::new(Run::new(policies)?);
 
     let mut trials = Vec::new();
-    for engine in ENGINES {
+    for engine in engines() {
         for case in &cases {
             let reason = gaps.reason(case, engine.name()).map(str::to_owned);
             let (run, case) = (Arc::clone(&run), case.clone());
@@ -121,14 +124,28 @@ fn run() -> Result<ExitCode> {
     Ok(conclusion.exit_code())
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum On {
     Native,
     Wasmtime,
     Envoy,
+    Edge(EdgeHost),
 }
 
-const ENGINES: [On; 3] = [On::Native, On::Wasmtime, On::Envoy];
+/// A host of the edge that this machine cannot have is left out, and that is said loudly.
+fn engines() -> Vec<On> {
+    if env::var_os("SENTINEL_EDGE").is_none() {
+        return vec![On::Native, On::Wasmtime, On::Envoy];
+    }
+    let can_run = |host: &EdgeHost| match host.command() {
+        Ok(_) => true,
+        Err(error) => {
+            eprintln!("SKIPPED: all cases on {}: {error:#}", host.name());
+            false
+        }
+    };
+    EdgeHost::ALL.into_iter().filter(can_run).map(On::Edge).collect()
+}
 
 impl On {
     const fn name(self) -> &'static str {
@@ -136,6 +153,7 @@ impl On {
             Self::Native => "native",
             Self::Wasmtime => "wasmtime",
             Self::Envoy => "envoy",
+            Self::Edge(host) => host.name(),
         }
     }
 }
@@ -146,14 +164,16 @@ struct Run {
     native: Native,
     wasmtime: OnceLock<Result<InWasmtime>>,
     envoy: OnceLock<Result<InEnvoy>>,
-    executed: [AtomicUsize; ENGINES.len()],
+    edge: [OnceLock<Result<InEdge>>; EdgeHost::ALL.len()],
+    executed: Vec<(On, AtomicUsize)>,
 }
 
 impl Run {
     fn new(policies: Policies) -> Result<Self> {
         let native = Native::new(&policies)?;
-        let executed = Default::default();
-        Ok(Self { policies, native, wasmtime: OnceLock::new(), envoy: OnceLock::new(), executed })
+        let executed = engines().into_iter().map(|on| (on, AtomicUsize::new(0))).collect();
+        let (wasmtime, envoy, edge) = (OnceLock::new(), OnceLock::new(), Default::default());
+        Ok(Self { policies, native, wasmtime, envoy, edge, executed })
     }
 
     fn trial(&self, on: On, case: &Case, known_gap: Option<&str>) -> Result<(), Failed> {
@@ -179,7 +199,7 @@ impl Run {
     /// What is wrong with a case. An error: it could not be run.
     fn check(&self, on: On, case: &Case) -> Result<Vec<String>> {
         let outcome = self.engine(on)?.run(case)?;
-        if let Some(executed) = self.executed.get(on as usize) {
+        if let Some((_, executed)) = self.executed.iter().find(|(other, _)| *other == on) {
             executed.fetch_add(1, Ordering::Relaxed);
         }
         let mut wrong = complaints(case, &outcome);
@@ -191,7 +211,7 @@ impl Run {
                     wrong.extend(other.into_iter().map(|line| format!("{cut:?}: {line}")));
                 }
             }
-            On::Wasmtime | On::Envoy => {
+            On::Wasmtime | On::Envoy | On::Edge(_) => {
                 let native = differences(&outcome, &self.native.run(case)?);
                 wrong.extend(native.into_iter().map(|line| format!("unlike native: {line}")));
             }
@@ -204,11 +224,15 @@ impl Run {
             On::Native => &self.native,
             On::Wasmtime => started(&self.wasmtime, || InWasmtime::new(&self.policies))?,
             On::Envoy => started(&self.envoy, || InEnvoy::new(&self.policies))?,
+            On::Edge(host) => {
+                let cell = self.edge.get(host as usize).context("no such host")?;
+                started(cell, || InEdge::new(&self.policies, host))?
+            }
         })
     }
 
     fn executed(&self) -> BTreeMap<&'static str, usize> {
-        ENGINES.iter().zip(&self.executed).map(|(on, n)| (on.name(), n.load(Ordering::Relaxed))).collect()
+        self.executed.iter().map(|(on, n)| (on.name(), n.load(Ordering::Relaxed))).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod collector_rate;
 mod core_speed;
+mod edge_cost;
 mod envoy_cost;
 mod extract_speed;
 mod first_token;
@@ -22,6 +23,19 @@ use anyhow::Result;
 pub(crate) enum Command {
     /// No filter, a no-op filter and Sentinel in a real Envoy: requests per second and Envoy's CPU per request.
     Envoy {
+        /// Rounds; every round measures each variant once.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Seconds per measurement.
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+        /// Size of the chat request.
+        #[arg(long, default_value_t = 4096)]
+        bytes: usize,
+    },
+    /// A worker that passes everything on and one with Sentinel in workerd: requests per second, CPU per request, the first
+    /// event of a stream, start-up, and memory of 100 streams.
+    Edge {
         /// Rounds; every round measures each variant once.
         #[arg(long, default_value_t = 5)]
         rounds: usize,
@@ -120,6 +134,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Envoy { rounds, seconds, bytes } => envoy_cost::run(*rounds, *seconds, *bytes),
+        Command::Edge { rounds, seconds, bytes } => edge_cost::run(*rounds, *seconds, *bytes),
         Command::Collector { seconds, connections, batch, postgres, rate, than, rounds } => {
             collector_rate::run(&collector_rate::Wanted {
                 time: Duration::from_secs(*seconds),

@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::edge;
+
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
 
 pub(crate) struct Dist {
@@ -15,7 +17,21 @@ pub(crate) struct Dist {
     pub(crate) sentinel: PathBuf,
 }
 
-pub(crate) fn run() -> Result<Dist> {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The package for JavaScript hosts, in target/dist/edge, instead.
+    #[arg(long)]
+    edge: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    match args.edge {
+        true => edge::build().map(drop),
+        false => dist().map(drop),
+    }
+}
+
+pub(crate) fn dist() -> Result<Dist> {
     let filter = filter()?;
     let sentinel = sentinel()?;
     for file in [&filter, &sentinel] {
@@ -61,7 +77,7 @@ pub(crate) fn target_dir() -> PathBuf {
 }
 
 /// `rust-toolchain.toml` names the targets, but rustup may be told not to install by itself.
-fn ensure_target(target: &str) -> Result<()> {
+pub(crate) fn ensure_target(target: &str) -> Result<()> {
     let sysroot =
         Command::new("rustc").args(["--print", "sysroot"]).output().context("rustc is not installed")?;
     let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());

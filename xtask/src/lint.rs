@@ -8,19 +8,34 @@ use crate::build::{cargo, root};
 
 pub(crate) fn run() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
-    for apart in ["fuzz/Cargo.toml", "xtask/probe-matchers/Cargo.toml"] {
+    for apart in ["fuzz/Cargo.toml", "xtask/bindgen/Cargo.toml", "xtask/probe-matchers/Cargo.toml"] {
         cargo(&["fmt", "--all", "--manifest-path", apart, "--check"])?;
     }
-    cargo(&["clippy", "--workspace", "--exclude", "sentinel-filter", "--all-targets", "--", "-Dwarnings"])?;
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--exclude",
+        "sentinel-filter",
+        "--exclude",
+        "sentinel-worker",
+        "--all-targets",
+        "--",
+        "-Dwarnings",
+    ])?;
     cargo(&["clippy", "--package", "sentinel-filter", "--target", "wasm32-wasip1", "--", "-Dwarnings"])?;
+    let edge = "wasm32-unknown-unknown";
+    cargo(&["clippy", "--package", "sentinel-worker", "--target", edge, "--", "-Dwarnings"])?;
     // Fuzzing is no part of a build, so that nothing else would notice when it no longer compiles.
     cargo(&["check", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target"])?;
     // The core stays free of hosts: it builds where there is no clock, no file and no socket, and no host crate is
     // among its dependencies.
     cargo(&["check", "--package", "sentinel-core", "--target", "wasm32-unknown-unknown"])?;
     never_depends("sentinel-filter", "tract-onnx")?;
-    for host in ["proxy-wasm", "tokio", "wasmtime", "axum", "sqlx", "tract-onnx"] {
-        for package in ["sentinel-bundle", "sentinel-core", "sentinel-model"] {
+    never_depends("sentinel-worker", "tract-onnx")?;
+    for host in ["proxy-wasm", "wasm-bindgen", "tokio", "wasmtime", "axum", "sqlx", "tract-onnx"] {
+        for package in
+            ["sentinel-adapter", "sentinel-bundle", "sentinel-core", "sentinel-guard", "sentinel-model"]
+        {
             never_depends(package, host)?;
         }
     }

@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod collector;
 mod demo;
+mod edge;
 mod fuzz;
 mod lint;
 mod matrix;
@@ -25,7 +26,7 @@ enum Command {
     /// Run all tests, those in a real Envoy included.
     Test(test::Args),
     /// Build target/dist/sentinel and target/dist/sentinel_filter.wasm.
-    Build,
+    Build(build::Args),
     /// Try every surface on the core and in a real Envoy, and print what is read, judged and masked.
     Matrix(matrix::Args),
     /// Measure: what the filter costs.
@@ -43,7 +44,7 @@ fn main() -> Result<()> {
     match Command::parse() {
         Command::Up(args) => up::run(&args),
         Command::Test(args) => test::run(&args),
-        Command::Build => build::run().map(drop),
+        Command::Build(args) => build::run(&args),
         Command::Matrix(args) => matrix::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Lint => lint::run(),

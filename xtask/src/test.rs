@@ -17,6 +17,9 @@ use crate::build;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// The case suite and the tests of the edge on hosts of JavaScript, instead of everything else.
+    #[arg(long)]
+    edge: bool,
     /// Only this package, such as `sentinel-tests`.
     package: Option<String>,
     /// Only tests of the package whose name contains this.
@@ -24,6 +27,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.edge {
+        return edge(args);
+    }
     let filter = build::filter()?;
     // Installs Envoy and the Python clients now, where it can be seen, rather than in the middle of a test.
     let envoy = sentinel_harness::envoy::find()?;
@@ -42,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut command = vec!["test", "--no-fail-fast"];
     match &args.package {
         Some(package) => command.extend(["--package", package]),
-        None => command.extend(["--workspace", "--exclude", "sentinel-filter"]),
+        None => command.extend(["--workspace", "--exclude", "sentinel-filter", "--exclude", "sentinel-worker"]),
     }
     if let Some(name) = &args.filter {
         command.extend(["--", name]);
@@ -50,6 +56,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // Wherever the target folder is, the tests load this very file.
     let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     run_tests(cargo.args(&command).env("SENTINEL_FILTER", filter))
+}
+
+/// The engines of the edge run the built package; what this machine has no host for is skipped, and says so.
+fn edge(args: &Args) -> Result<()> {
+    let package = crate::edge::build()?;
+    let mut command =
+        vec!["test", "--no-fail-fast", "--package", "sentinel-tests", "--test", "cases", "--test", "edge"];
+    if let Some(name) = args.package.as_ref().or(args.filter.as_ref()) {
+        command.extend(["--", name]);
+    }
+    let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    run_tests(cargo.args(&command).env("SENTINEL_EDGE", package))
 }
 
 /// Passes on what the tests write, and says at the end which of them failed.

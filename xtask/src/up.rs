@@ -43,7 +43,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let dist = build::run()?;
+    let dist = build::dist()?;
     // From here on there are children to stop, so an interruption has to come back to us.
     let (interrupt, interrupted) = mpsc::channel();
     ctrlc::set_handler(move || {

@@ -1,9 +1,10 @@
 //! Metrics of the calls to the collector, and gauges that are sums over the VMs of the proxy.
 
 use proxy_wasm::types::MetricType;
+use sentinel_adapter::breakers::{Kind, News};
 
 use super::{Metric, counter, define};
-use crate::{breakers::Kind, shares::GAUGES};
+use crate::shares::GAUGES;
 
 const CHANGES: [&str; 3] = ["open", "half_open", "closed"];
 const RESULTS: [&str; 2] = ["answered", "failed"];
@@ -19,17 +20,6 @@ struct Calls {
     refused: Metric,
     retries: Metric,
     results: [Metric; RESULTS.len()],
-}
-
-/// What breakers did since it was asked for last.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct BreakerNews {
-    /// Times that it went open, half open and closed.
-    pub(crate) changes: [u64; CHANGES.len()],
-    pub(crate) refused: u64,
-    pub(crate) retries: u64,
-    /// Calls that were answered, and those that failed.
-    pub(crate) results: [u64; RESULTS.len()],
 }
 
 impl Sums {
@@ -67,7 +57,7 @@ impl Sums {
         }
     }
 
-    pub(super) fn breaker(&self, kind: Kind, news: BreakerNews) {
+    pub(super) fn breaker(&self, kind: Kind, news: News) {
         let Some(calls) = self.calls.get(kind as usize) else { return };
         for (metric, n) in calls.changes.iter().zip(news.changes) {
             metric.add(n);

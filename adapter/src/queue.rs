@@ -4,36 +4,42 @@ use std::collections::VecDeque;
 
 use sentinel_core::{config::OnFull, event::EVENT_BYTES_MAX};
 
-use crate::vm;
-
 /// Whatever is configured, waiting events take no more memory than this.
 const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-#[derive(Default)]
-pub(crate) struct Queue {
+#[derive(Debug, Default)]
+pub struct Queue {
     list: VecDeque<Waiting>,
     bytes: usize,
     /// How many of them are about exchanges that nothing was done about.
     plain: usize,
 }
 
-pub(crate) struct Waiting {
-    pub(crate) seq: u64,
-    pub(crate) json: Vec<u8>,
+#[derive(Debug)]
+pub struct Waiting {
+    pub seq: u64,
+    pub json: Vec<u8>,
     /// Nothing was done about the exchange.
-    pub(crate) is_plain: bool,
+    pub is_plain: bool,
 }
 
 /// What gave way to an event.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct GaveWay {
-    pub(crate) dropped: usize,
+pub struct GaveWay {
+    pub dropped: usize,
     /// Left out by [`OnFull::Sample`].
-    pub(crate) sampled: usize,
+    pub sampled: usize,
 }
 
 impl Queue {
-    pub(crate) fn push(&mut self, event: Waiting, on_full: OnFull, events_max: usize) -> GaveWay {
+    /// `chance` is asked for where one of several has to go.
+    pub fn push(
+        &mut self,
+        event: Waiting,
+        on_full: OnFull,
+        events_max: usize,
+        mut chance: impl FnMut() -> u32,
+    ) -> GaveWay {
         self.bytes += event.json.len();
         self.plain += usize::from(event.is_plain);
         self.list.push_back(event);
@@ -42,7 +48,7 @@ impl Queue {
         let mut gave_way = GaveWay::default();
         while self.list.len() > events_max || self.bytes > QUEUE_BYTES_MAX {
             if on_full == OnFull::Sample && self.plain > 0 {
-                self.drop_plain();
+                self.drop_plain(chance());
                 gave_way.sampled += 1;
             } else {
                 self.pop();
@@ -52,24 +58,24 @@ impl Queue {
         gave_way
     }
 
-    pub(crate) fn is_full(&self, events_max: usize) -> bool {
+    pub fn is_full(&self, events_max: usize) -> bool {
         self.list.len() >= events_max || self.bytes + EVENT_BYTES_MAX > QUEUE_BYTES_MAX
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiting> {
+    pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.list.iter()
     }
 
     /// Everything up to a number is done with; answers how many events that were.
-    pub(crate) fn settle(&mut self, last_seq: u64) -> usize {
+    pub fn settle(&mut self, last_seq: u64) -> usize {
         let before = self.list.len();
         while self.list.front().is_some_and(|event| event.seq <= last_seq) {
             self.pop();
@@ -78,8 +84,8 @@ impl Queue {
     }
 
     /// The first one behind a place that chance chooses.
-    fn drop_plain(&mut self) {
-        let start = vm::chance() as usize % self.list.len().max(1);
+    fn drop_plain(&mut self, chance: u32) {
+        let start = chance as usize % self.list.len().max(1);
         let at =
             |from: usize| self.list.iter().skip(from).position(|event| event.is_plain).map(|at| from + at);
         if let Some(event) = at(start).or_else(|| at(0)).and_then(|at| self.list.remove(at)) {

@@ -1,30 +1,20 @@
 //! A candidate beside the active bundle: who gets it, and whether it decides or only watches.
 
-use std::rc::Rc;
-
 use sentinel_core::http::Headers;
-
-use crate::{host, vm::Active};
-
-#[derive(Debug)]
-pub(crate) struct Candidate {
-    pub(crate) active: Rc<Active>,
-    pub(crate) trial: Trial,
-}
 
 /// What the collector says of a candidate: `ID; mode=canary; percent=5; salt=1f; key=ip`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Trial {
+pub struct Trial {
     /// The bundle that it is about.
-    pub(crate) bundle: String,
-    pub(crate) mode: Mode,
+    pub bundle: String,
+    pub mode: Mode,
     percent: u8,
     salt: String,
     key: Key,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
     /// It decides nothing.
     Shadow,
     Canary,
@@ -44,7 +34,7 @@ const SESSION_HEADERS: [&str; 2] = ["mcp-session-id", "x-session-id"];
 
 impl Trial {
     /// A line that is not understood is no trial: the active bundle decides.
-    pub(crate) fn read(line: &str) -> Option<Self> {
+    pub fn read(line: &str) -> Option<Self> {
         let mut trial = Self {
             bundle: String::new(),
             mode: Mode::Shadow,
@@ -72,17 +62,18 @@ impl Trial {
         Some(trial)
     }
 
-    /// Whether this exchange is in the trial. Where its key says nothing, the request's own number chooses.
-    pub(crate) fn takes(&self, headers: &Headers<'_>) -> bool {
+    /// Whether this exchange is in the trial. Where its key says nothing, the request's own number chooses. `address` is that
+    /// of the client, with its port if there is one.
+    pub fn takes(&self, headers: &Headers<'_>, address: impl FnOnce() -> Option<Vec<u8>>) -> bool {
         if self.percent >= 100 {
             return true;
         }
         let value = match &self.key {
             Key::Request => None,
-            Key::Address => address(),
+            Key::Address => address().map(without_port),
             Key::Session => {
                 let session = SESSION_HEADERS.iter().find_map(|name| headers.value(name));
-                session.map(<[u8]>::to_vec).or_else(address)
+                session.map(<[u8]>::to_vec).or_else(|| address().map(without_port))
             }
             Key::Header(name) => headers.value(name).map(<[u8]>::to_vec),
         };
@@ -93,9 +84,8 @@ impl Trial {
     }
 }
 
-/// Without its port.
-fn address() -> Option<Vec<u8>> {
-    let address = host::property(&["source", "address"])?;
+fn without_port(mut address: Vec<u8>) -> Vec<u8> {
     let end = address.iter().rposition(|byte| *byte == b':').unwrap_or(address.len());
-    Some(address.get(..end).unwrap_or(&address).to_vec())
+    address.truncate(end);
+    address
 }

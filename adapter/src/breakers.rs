@@ -9,13 +9,8 @@ use sentinel_core::{
     },
 };
 
-use crate::{
-    metrics::{BreakerNews, Metrics},
-    vm,
-};
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     Events,
     Bundles,
     Opinions,
@@ -23,9 +18,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Events, Self::Bundles, Self::Opinions, Self::Leases];
+    pub const ALL: [Self; 4] = [Self::Events, Self::Bundles, Self::Opinions, Self::Leases];
 
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Events => "events",
             Self::Bundles => "bundles",
@@ -47,20 +42,40 @@ impl Kind {
     }
 }
 
-pub(crate) struct Breakers {
+/// What a breaker did since it was asked for last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct News {
+    /// Times that it went open, half open and closed.
+    pub changes: [u64; 3],
+    pub refused: u64,
+    pub retries: u64,
+    /// Calls that were answered, and those that failed.
+    pub results: [u64; 2],
+}
+
+#[derive(Debug)]
+pub struct Breakers {
     list: [Watched; 4],
 }
 
+#[derive(Debug)]
 struct Watched {
     breaker: Breaker,
-    /// What the metrics know of it.
+    /// What was told of it.
     told: Counts,
-    /// Answered and failed calls that they do not know of.
+    /// Answered and failed calls that were not told of.
     results: [u64; 2],
 }
 
+impl Default for Breakers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Breakers {
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         let watched = |kind: Kind| Watched {
             breaker: Breaker::new(kind.policy(BreakerPolicy::default())),
             told: Counts::default(),
@@ -69,22 +84,22 @@ impl Breakers {
         Self { list: Kind::ALL.map(watched) }
     }
 
-    pub(crate) fn set_policy(&mut self, policy: BreakerPolicy) {
+    pub fn set_policy(&mut self, policy: BreakerPolicy) {
         for (kind, watched) in Kind::ALL.into_iter().zip(&mut self.list) {
             watched.breaker.set_policy(kind.policy(policy));
         }
     }
 
-    pub(crate) fn ask(&mut self, kind: Kind, now: Time) -> Option<Permit> {
-        self.of(kind)?.ask(now, vm::chance())
+    pub fn ask(&mut self, kind: Kind, now: Time, chance: u32) -> Option<Permit> {
+        self.of(kind)?.ask(now, chance)
     }
 
     /// The same for a call that failed a moment ago.
-    pub(crate) fn ask_again(&mut self, kind: Kind, now: Time) -> Option<Permit> {
-        self.of(kind)?.ask_again(now, vm::chance())
+    pub fn ask_again(&mut self, kind: Kind, now: Time, chance: u32) -> Option<Permit> {
+        self.of(kind)?.ask_again(now, chance)
     }
 
-    pub(crate) fn answered(&mut self, kind: Kind, permit: Permit, is_answer: bool, now: Time) {
+    pub fn answered(&mut self, kind: Kind, permit: Permit, is_answer: bool, now: Time, chance: u32) {
         let Some(Watched { breaker, results: [answered, failed], .. }) = self.list.get_mut(kind as usize)
         else {
             return;
@@ -94,12 +109,12 @@ impl Breakers {
             breaker.succeeded(permit, now);
         } else {
             *failed += 1;
-            breaker.failed(permit, now, vm::chance());
+            breaker.failed(permit, now, chance);
         }
     }
 
     /// As gauges have it: 0 is closed, 1 half open, 2 open.
-    pub(crate) fn states(&self, now: Time) -> [u32; 4] {
+    pub fn states(&self, now: Time) -> [u32; 4] {
         Kind::ALL.map(|kind| match self.state(kind) {
             // Nobody has asked since the pause is over; whoever does is a probe.
             State::Open if self.wait_ms(kind, now) == 0 => State::HalfOpen as u32,
@@ -107,20 +122,21 @@ impl Breakers {
         })
     }
 
-    pub(crate) fn state(&self, kind: Kind) -> State {
+    pub fn state(&self, kind: Kind) -> State {
         self.list.get(kind as usize).map(|watched| watched.breaker.state()).unwrap_or_default()
     }
 
     /// When a call may be made again, if not now.
-    pub(crate) fn wait_ms(&self, kind: Kind, now: Time) -> u64 {
+    pub fn wait_ms(&self, kind: Kind, now: Time) -> u64 {
         self.list.get(kind as usize).map_or(0, |watched| watched.breaker.wait_ms(now))
     }
 
-    /// What has changed since the metrics were told last.
-    pub(crate) fn tell(&mut self, metrics: &Metrics) {
-        for (kind, watched) in Kind::ALL.into_iter().zip(&mut self.list) {
+    /// What has changed since this was asked for last.
+    pub fn news(&mut self) -> [(Kind, News); 4] {
+        let mut all = Kind::ALL.map(|kind| (kind, News::default()));
+        for ((_, news), watched) in all.iter_mut().zip(&mut self.list) {
             let (now, before) = (watched.breaker.counts(), watched.told);
-            let news = BreakerNews {
+            *news = News {
                 changes: [
                     now.opened - before.opened,
                     now.half_opened - before.half_opened,
@@ -130,9 +146,9 @@ impl Breakers {
                 retries: now.retries - before.retries,
                 results: std::mem::take(&mut watched.results),
             };
-            metrics.breaker(kind, news);
             watched.told = now;
         }
+        all
     }
 
     fn of(&mut self, kind: Kind) -> Option<&mut Breaker> {

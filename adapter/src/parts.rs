@@ -8,13 +8,13 @@ use sentinel_core::{CompactModel, PatternSet};
 use sentinel_model::Pack;
 
 #[derive(Debug, Default)]
-pub(crate) struct Parts {
+pub struct Parts {
     packs: BTreeMap<Hash, Arc<PatternSet>>,
     models: BTreeMap<Hash, Arc<CompactModel>>,
 }
 
 impl Parts {
-    pub(crate) fn packs(&mut self, part: &[u8]) -> Result<Arc<PatternSet>, String> {
+    pub fn packs(&mut self, part: &[u8]) -> Result<Arc<PatternSet>, String> {
         let hash = Hash::of(part);
         if let Some(known) = self.packs.get(&hash) {
             return Ok(Arc::clone(known));
@@ -26,7 +26,7 @@ impl Parts {
         Ok(built)
     }
 
-    pub(crate) fn model(&mut self, part: &[u8]) -> Result<Arc<CompactModel>, String> {
+    pub fn model(&mut self, part: &[u8]) -> Result<Arc<CompactModel>, String> {
         let hash = Hash::of(part);
         if let Some(known) = self.models.get(&hash) {
             return Ok(Arc::clone(known));
@@ -39,7 +39,7 @@ impl Parts {
     }
 
     /// What only this list still has.
-    pub(crate) fn forget_unused(&mut self) {
+    pub fn forget_unused(&mut self) {
         self.packs.retain(|_, packs| Arc::strong_count(packs) > 1);
         self.models.retain(|_, model| Arc::strong_count(model) > 1);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sentinel_core::{
     Guards, Time,
+    config::CollectorConfig,
     guard::{
         SharedMemory,
         breaker::Permit,
@@ -17,21 +18,23 @@ use serde_json::{Value, json};
 use crate::{
     alarm::Alarm,
     breakers::{Breakers, Kind},
-    collector, host,
-    vm::Settings,
+    host::{Call, Host},
 };
 
 const PATH: &str = "/v1/leases";
 const TIMEOUT: Duration = Duration::from_millis(500);
-const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// No answer is longer.
+pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// More is asked for with the next request.
 const WANTS_MAX: usize = 64;
 
-pub(crate) struct Leases {
+#[derive(Debug, Default)]
+pub struct Leases {
     wanted: Vec<Want>,
     under_way: Option<UnderWay>,
 }
 
+#[derive(Debug)]
 struct UnderWay {
     token: u32,
     deadline: Alarm,
@@ -57,11 +60,7 @@ struct Lease {
 }
 
 impl Leases {
-    pub(crate) const fn new() -> Self {
-        Self { wanted: Vec::new(), under_way: None }
-    }
-
-    pub(crate) fn want(&mut self, wants: Vec<Want>) {
+    pub fn want(&mut self, wants: Vec<Want>) {
         for want in wants {
             let is_known = |known: &Want| known.limit == want.limit && known.key == want.key;
             if self.wanted.len() < WANTS_MAX && !self.wanted.iter().any(is_known) {
@@ -70,59 +69,63 @@ impl Leases {
         }
     }
 
-    pub(crate) const fn is_wanting(&self) -> bool {
+    pub const fn is_wanting(&self) -> bool {
         !self.wanted.is_empty()
     }
 
     /// Whoever wants something now is served when the answer comes.
-    pub(crate) const fn is_asking(&self) -> bool {
+    pub const fn is_asking(&self) -> bool {
         self.under_way.is_some()
     }
 
-    /// Called in the root context, where the answer comes, too.
-    pub(crate) fn ask(&mut self, settings: &Settings, breakers: &mut Breakers, now: Time) {
+    pub fn ask(
+        &mut self,
+        collector: &CollectorConfig,
+        breakers: &mut Breakers,
+        now: Time,
+        host: &mut dyn Host,
+    ) {
         if let Some(late) = self.under_way.take_if(|call| call.deadline.is_due(now)) {
-            breakers.answered(Kind::Leases, late.permit, false, now);
+            breakers.answered(Kind::Leases, late.permit, false, now, host.chance());
         }
         if self.under_way.is_some() || !self.is_wanting() {
             return;
         }
-        let Some(collector) = settings.config.collector.as_ref() else { return };
-        let Some(permit) = breakers.ask(Kind::Leases, now) else {
+        let Some(permit) = breakers.ask(Kind::Leases, now, host.chance()) else {
             // Limits find out by themselves that nothing was granted.
             return self.wanted.clear();
         };
         let wanted: Vec<Value> = self.wanted.drain(..).map(|want| body_of(&want)).collect();
-        let body = json!({ "leases": wanted }).to_string();
-        let headers = [("content-type", "application/json")];
-        match collector::call(collector, "POST", PATH, &headers, body.as_bytes(), TIMEOUT) {
+        let body = json!({ "leases": wanted }).to_string().into_bytes();
+        let headers = vec![("content-type", "application/json")];
+        match host.call(collector, Call { method: "POST", path: PATH, headers, body, timeout: TIMEOUT }) {
             Ok(token) => {
                 let deadline = Alarm::after(now, 2 * TIMEOUT);
                 self.under_way = Some(UnderWay { token, deadline, permit });
             }
-            Err(_) => breakers.answered(Kind::Leases, permit, false, now),
+            Err(_) => breakers.answered(Kind::Leases, permit, false, now, host.chance()),
         }
     }
 
-    /// Whether the answer to a callout was this one's.
-    pub(crate) fn answered(
+    /// Whether the answer to a call was this one's. `body` is read only then, up to [`ANSWER_BYTES_MAX`], where the status is
+    /// 200.
+    pub fn answered(
         &mut self,
         token: u32,
-        status: Option<u16>,
-        body_bytes: usize,
+        body: impl FnOnce() -> Option<Vec<u8>>,
         guards: &Guards,
         memory: &dyn SharedMemory,
         breakers: &mut Breakers,
+        now: Time,
+        host: &mut dyn Host,
     ) -> bool {
         let Some(call) = self.under_way.take_if(|call| call.token == token) else { return false };
-        let now = host::now();
-        let body = host::callout_body(body_bytes.min(ANSWER_BYTES_MAX)).ok().filter(|_| status == Some(200));
-        let Some(answer) = body.and_then(|body| serde_json::from_slice::<Answer>(&body).ok()) else {
-            breakers.answered(Kind::Leases, call.permit, false, now);
+        let Some(answer) = body().and_then(|body| serde_json::from_slice::<Answer>(&body).ok()) else {
+            breakers.answered(Kind::Leases, call.permit, false, now, host.chance());
             return true;
         };
         // A collector that says so works, even if nobody counts for it.
-        breakers.answered(Kind::Leases, call.permit, true, now);
+        breakers.answered(Kind::Leases, call.permit, true, now, host.chance());
         if answer.source == NOBODY_COUNTS {
             // Nobody has said that a limit is spent, so each limit does what it does without an answer.
             return true;

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use sentinel_core::{
-    Direction, Exchange, HeaderHold, Step, Time,
+    Direction, Engine, Exchange, HeaderHold, Step, Time,
     config::WithoutHeaderHold,
     event::{EventId, Shadow},
     http::Headers,
     receipt::GapReason,
 };
 
-use crate::{host, vm::Active};
-
-pub(crate) struct Watcher {
+#[derive(Debug)]
+pub struct Watcher {
     bundle: String,
     exchange: Exchange,
     steps: Vec<Step>,
@@ -21,44 +20,41 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     /// Without a memory of tools: what it remembers would be held against the bundle that decides.
-    pub(crate) fn new(candidate: &Active, now: Time) -> Self {
-        let engine = Arc::clone(&candidate.engine);
+    pub fn new(
+        bundle: String,
+        engine: Arc<Engine>,
+        address: impl FnOnce() -> Option<String>,
+        now: Time,
+    ) -> Self {
         let has_exemptions = !engine.policy().exemptions.is_empty();
         let mut exchange = Exchange::new(engine, HeaderHold::Works, WithoutHeaderHold::default(), now);
-        if let Some(address) = host::property(&["source", "address"]).filter(|_| has_exemptions) {
-            exchange = exchange.with_client_address(String::from_utf8_lossy(&address));
+        if let Some(address) = has_exemptions.then(address).flatten() {
+            exchange = exchange.with_client_address(address);
         }
-        let bundle = candidate.bundle.clone().unwrap_or_default();
         Self { bundle, exchange, steps: Vec::new(), has_missed: false }
     }
 
     /// Whether it wants the bytes of a body, be the bundle that decides interested in them or not.
-    pub(crate) fn reads(&self, direction: Direction) -> bool {
+    pub fn reads(&self, direction: Direction) -> bool {
         self.exchange.reads(direction)
     }
 
     /// The host would not show what it wanted to see.
-    pub(crate) const fn missed(&mut self) {
+    pub const fn missed(&mut self) {
         self.has_missed = true;
     }
 
-    pub(crate) fn request_headers(
-        &mut self,
-        headers: &Headers<'_>,
-        profile: Option<&str>,
-        end: bool,
-        now: Time,
-    ) {
+    pub fn request_headers(&mut self, headers: &Headers<'_>, profile: Option<&str>, end: bool, now: Time) {
         self.exchange.request_headers(headers, profile, end, now, &mut self.steps);
         self.steps.clear();
     }
 
-    pub(crate) fn response_headers(&mut self, headers: &Headers<'_>, end: bool, now: Time) {
+    pub fn response_headers(&mut self, headers: &Headers<'_>, end: bool, now: Time) {
         self.exchange.response_headers(headers, end, now, &mut self.steps);
         self.steps.clear();
     }
 
-    pub(crate) fn body(&mut self, direction: Direction, chunk: &[u8], end: bool, now: Time) {
+    pub fn body(&mut self, direction: Direction, chunk: &[u8], end: bool, now: Time) {
         match direction {
             Direction::Request => self.exchange.request_body(chunk, end, now, &mut self.steps),
             Direction::Response => self.exchange.response_body(chunk, end, now, &mut self.steps),
@@ -66,7 +62,7 @@ impl Watcher {
         self.steps.clear();
     }
 
-    pub(crate) fn finish(self, now: Time) -> Shadow {
+    pub fn finish(self, now: Time) -> Shadow {
         // A body that it waits for still was refused before its end, or broke off.
         let waits = [Direction::Request, Direction::Response].into_iter().any(|side| self.reads(side));
         let event = self.exchange.finish(EventId { vm: "", seq: 0 }, now, None);

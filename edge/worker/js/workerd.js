@@ -1,0 +1,11 @@
+// Cloudflare's workerd, and miniflare, which runs it.
+
+import module from "./guard_bg.wasm";
+import { handler } from "./web.js";
+
+export const sentinel = (options) =>
+  handler(module, options, {
+    // Bodies come and go as they are on the wire.
+    init: { encodeResponseBody: "manual" },
+    reply: { encodeBody: "manual" },
+  });
