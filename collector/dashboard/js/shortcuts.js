@@ -16,7 +16,7 @@ const LIST = [
   ["Esc", "close what is open"],
 ];
 
-let prefix = 0;
+let prefix = -Infinity;
 const actions = new Map();
 
 /** While the signal lasts, this key does this. */
@@ -30,11 +30,11 @@ export function listen() {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isTyping(event.target)) return;
     if (document.querySelector("dialog[open]")) return;
     if (event.timeStamp - prefix < 3_000 && PLACES[event.key]) {
-      prefix = 0;
+      prefix = -Infinity;
       location.hash = `#/${PLACES[event.key]}`;
       return;
     }
-    prefix = event.key === "g" ? event.timeStamp : 0;
+    prefix = event.key === "g" ? event.timeStamp : -Infinity;
     if (event.key === "?") return showShortcuts();
     // Space on a button presses it.
     if ((event.key === " " || event.key === "Enter") && event.target.closest?.("a, button, summary, select")) return;
