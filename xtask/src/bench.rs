@@ -3,6 +3,7 @@
 
 mod collector_rate;
 mod core_speed;
+mod dashboard;
 mod edge_cost;
 mod envoy_cost;
 mod extract_speed;
@@ -73,6 +74,15 @@ pub(crate) enum Command {
     },
     /// The core natively and in the fake host: benign and hostile bodies.
     Core,
+    /// The first page of the dashboard in Chromium over many stored events: time until its chart is there, and bytes.
+    Dashboard {
+        /// How many are stored, over the last month.
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+        /// How often each page is opened.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// Reading bodies without judging them, natively and in Envoy's V8, beside `serde_json`.
     Extract {
         /// How often each build is run; every run has rounds of its own.
@@ -147,6 +157,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             })
         }
         Command::Core => core_speed::run(),
+        Command::Dashboard { events, rounds } => dashboard::run(*events, *rounds),
         Command::Extract { passes } => extract_speed::run(*passes),
         Command::Judge { passes } => judge_speed::run(*passes),
         Command::Guards { passes } => guards_cost::run(*passes),

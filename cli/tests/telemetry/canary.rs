@@ -35,6 +35,7 @@ fn questions(role: &str) -> Vec<String> {
                     questions.push(format!("{path}?by={by}&every=day&{PERIOD}"));
                 }
             }
+            "/v1/overview" => questions.push(format!("{path}?every=day&{PERIOD}")),
             "/v1/compliance" => questions.push(format!("{path}?{PERIOD}")),
             "/v1/alerts/{id}" => questions.extend((1..=4).map(|id| path.replace("{id}", &id.to_string()))),
             _ => questions.push(path.to_owned()),

@@ -221,3 +221,32 @@ async fn compliance_says_what_was_found_and_done_in_a_period() {
     let ever = client.json(&path(0, 900_000 * HOUR_MS)).await;
     assert_eq!((&ever["events"], &ever["quarantined"]), (&json!(9), &json!(1)));
 }
+
+#[tokio::test]
+async fn an_overview_has_the_sums_that_are_asked_for_one_by_one_and_is_one_line_of_the_journal() {
+    let folder = Folder::new();
+    let client = filled(&folder).await;
+    let period = format!("every=hour&since_ms={}&until_ms={}", START_MS + HOUR_MS, START_MS + 2 * HOUR_MS);
+    let overview = client.json(&format!("/v1/overview?{period}")).await;
+    for (by, name) in [
+        ("action", "actions"),
+        ("verdict", "verdicts"),
+        ("rule", "rules"),
+        ("route", "routes"),
+        ("family", "families"),
+    ] {
+        let sums = client.json(&format!("/v1/aggregates?by={by}&{period}")).await;
+        assert_eq!(overview[name], sums["buckets"], "{by}");
+    }
+    let before = json!([{"since_ms": START_MS, "counts": {"block": 1, "mask": 1}, "others": 0}]);
+    assert_eq!(overview["actions_before"], before);
+    for (query, parameter) in [("", "every"), ("every=hour&top=0", "top"), ("every=hour&by=action", "by")] {
+        let refused = client.get(&format!("/v1/overview?{query}")).await.refused(400, "bad_parameter");
+        assert_eq!(refused["parameter"], parameter);
+    }
+    let journal = client.json("/v1/journal?limit=9").await;
+    let asked = journal["entries"].as_array().unwrap().iter().filter(|line| line["entry"]["outcome"] == 200);
+    let targets: Vec<&str> = asked.map(|line| line["entry"]["target"].as_str().unwrap()).collect();
+    let ours = targets.iter().filter(|target| target.starts_with("/v1/overview?every=hour&since_ms="));
+    assert_eq!(ours.count(), 1, "{targets:?}");
+}

@@ -173,7 +173,7 @@ fn one(addr: SocketAddr, vm: usize, batch: usize, time: Duration, pause: Option<
     Ok(sent)
 }
 
-fn answer(stream: &mut impl BufRead) -> Result<String> {
+pub(super) fn answer(stream: &mut impl BufRead) -> Result<String> {
     let (mut head, mut length) = (String::new(), 0);
     loop {
         head.clear();

@@ -61,6 +61,8 @@ async fn an_alert_is_silenced_with_a_reason_and_the_silence_is_ended() {
     scene.browser.click("dialog button[type='submit']").unwrap();
     scene.browser.until_text("Silenced: nobody is told.").unwrap();
     scene.browser.until_text("a <b>test</b> of load").unwrap();
+    // What it has said goes away, and no longer stands before the button.
+    scene.browser.until("return document.querySelector('.toast') === null", &[]).unwrap();
     scene.browser.click_text("button", "End it").unwrap();
     scene.browser.until_text("The silence is over").unwrap();
     scene.browser.until("return ![...document.querySelectorAll('main button')].some((button) => button.textContent === 'End it')", &[]).unwrap();
