@@ -61,7 +61,7 @@ impl Ends {
     /// One exchange by the name of `id`, so that the host has everything that it needs afterwards.
     pub(super) fn warm_up(&self, addr: SocketAddr, id: &str) -> Result<()> {
         let request = Request::post("/", "hello").with_header("x-request-id", id);
-        http1::exchange(addr, &request, WITHIN)?.with_context(|| format!("{id}: no answer"))?;
+        http1::exchange(addr, &request, EVENT_WITHIN)?.with_context(|| format!("{id}: no answer"))?;
         self.events.wait(id).map(drop)
     }
 
