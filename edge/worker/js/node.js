@@ -14,7 +14,7 @@ export function sentinel(options = {}, env = process.env) {
   const site = new Site(readFileSync(new URL("guard_bg.wasm", import.meta.url)), options, env);
   const upstream = new Upstream(options);
   const server = createServer((request, response) => void serve(site, upstream, request, response));
-  const timer = setInterval(() => site.tend(CTX), 1_000);
+  const timer = setInterval(() => site.hasBegun && site.tend(CTX), 1_000);
   timer.unref();
   server.on("close", () => clearInterval(timer));
   return server;

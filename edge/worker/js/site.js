@@ -21,6 +21,11 @@ export class Site {
     this.instance = new Instance(module, typeof config === "string" ? config : JSON.stringify(config));
   }
 
+  /** An exchange has made the instance. */
+  get hasBegun() {
+    return this.instance.epoch >= 0;
+  }
+
   get options() {
     return this.#options;
   }
