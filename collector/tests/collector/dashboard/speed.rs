@@ -59,6 +59,6 @@ async fn ten_times_as_many_events_cost_the_first_page_no_more() {
     let (after, bytes_after) = opened(&scene);
     println!("{before:?} and {bytes_before} bytes of answers, then {after:?} and {bytes_after}");
     assert!(after < before * 3 + Duration::from_millis(500), "{before:?} became {after:?}");
-    assert!(bytes_after < 150e3, "{bytes_after} bytes of answers");
+    assert!(bytes_after < 80e3, "{bytes_after} bytes of answers");
     scene.nothing_went_wrong();
 }
