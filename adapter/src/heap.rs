@@ -11,7 +11,7 @@ use std::{
 };
 
 /// The standard allocator, and how many bytes it has given out.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counted {
     in_use: AtomicUsize,
 }
