@@ -21,7 +21,7 @@ fn without_a_file_the_built_in_rules_are_in_force_and_documented() {
     for rule in &plan.rules {
         assert!(documented.contains(&format!("\n### {}\n", rule.name)), "{} has no runbook", rule.name);
     }
-    assert_eq!(plan.rules.len(), 12);
+    assert_eq!(plan.rules.len(), 13);
 }
 
 #[test]
