@@ -221,6 +221,8 @@ const POLICY: &str = "routes:
   - { name: limited, match: { path: '/limited/*' } }
   - { name: files, match: { path: '/files/*' }, guard: false }
   - { name: all }
+profiles:
+  default: { trace: { layers: true, gen_ai: true } }
 rates:
   limits:
     - { name: one, key: ip, per_second: 1, routes: [limited] }
