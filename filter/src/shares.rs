@@ -4,10 +4,10 @@
 //! Invariant: where shared data works, each gauge is the sum of the noted shares, because only who has swapped the note
 //! moves the gauges.
 
+use sentinel_adapter::breakers::Kind;
 use sentinel_core::Time;
 
 use crate::{
-    breakers::Kind,
     host::{self, HostError},
     metrics::Metrics,
 };
