@@ -169,7 +169,7 @@ impl Workerd {
             writeln!(
                 services,
                 "    (name = \"{name}\", worker = (modules = [(name = \"{main}\", esModule = embed \"{main}\"){shared}], \
-                 compatibilityDate = \"{COMPATIBLE_WITH}\", bindings = [{bindings}], globalOutbound = \"{outbound}\"{more})),"
+                 compatibilityDate = \"{COMPATIBLE_WITH}\", compatibilityFlags = [\"enable_request_signal\"], bindings = [{bindings}], globalOutbound = \"{outbound}\"{more})),"
             )?;
             writeln!(
                 sockets,

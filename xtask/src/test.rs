@@ -48,7 +48,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut command = vec!["test", "--no-fail-fast"];
     match &args.package {
         Some(package) => command.extend(["--package", package]),
-        None => command.extend(["--workspace", "--exclude", "sentinel-filter", "--exclude", "sentinel-worker"]),
+        None => {
+            command.extend(["--workspace", "--exclude", "sentinel-filter", "--exclude", "sentinel-worker"])
+        }
     }
     if let Some(name) = &args.filter {
         command.extend(["--", name]);

@@ -1,6 +1,6 @@
 // One exchange, whatever the host: a message comes, goes upstream as far as the guard lets it, and its answer comes back.
 //
-// A message is `{ head, body, address, profile }`, an answer `{ status, head, body }`. A head is a list of names (lower case)
+// A message is `{ head, body, address, profile, signal }`, an answer `{ status, head, body }`. A head is a list of names (lower case)
 // and values in turn; that of a message has `:method`, `:path`, `:authority` and `:scheme` first. A body is `null`, bytes, or
 // `{ read, cancel, trailers }`: `read` resolves to bytes, or to `null` at the end.
 
@@ -28,6 +28,7 @@ class Passing {
     this.ctx = ctx;
     // Some hosts end all work for a request whose client has gone, and its event would never be made.
     ctx.waitUntil(new Promise((resolve) => (this.release = resolve)));
+    message.signal?.addEventListener("abort", () => this.#leave());
     /** What came of the request before its verdict, for the case that the instance breaks. */
     this.came = [];
   }
@@ -48,6 +49,7 @@ class Passing {
     } catch (error) {
       return this.#unreachable(error);
     }
+    this.answer = answer;
     try {
       return await this.#response(answer);
     } catch (error) {
@@ -221,6 +223,12 @@ class Passing {
     console.error(`sentinel: the upstream does not answer: ${error}`);
     this.finish(UNREACHABLE);
     return failure(UNREACHABLE, "sentinel_upstream", "The upstream does not answer.");
+  }
+
+  /** The client has gone. Not every host says so to whoever writes its answer. */
+  #leave() {
+    this.answer?.body?.cancel();
+    this.finish(this.answer?.status ?? 0);
   }
 
   /** Once. */

@@ -39,7 +39,8 @@ async function answered(site, host, request, ctx) {
   head.push(":scheme", url.protocol.slice(0, -1));
   for (const [name, value] of headers) if (name !== "host") for (const line of linesOf(name, value)) head.push(name, line);
   const address = host.address?.(request) ?? headers.get("cf-connecting-ip") ?? "";
-  const message = { head, body: bodyOf(request), address, profile: site.options.profile };
+  const { signal } = request;
+  const message = { head, body: bodyOf(request), address, profile: site.options.profile, signal };
   const send = (to, body) => sent(site, host, url, request, to, body);
   return responseOf(await exchange(site, message, send, ctx), host);
 }

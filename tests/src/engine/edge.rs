@@ -138,7 +138,7 @@ impl InEdge {
         let running = host.serve(&built_edge()?, &configs, &json!({}), upstream, collector)?;
         let addr = |name: &str| Ok((name.to_owned(), running.addr(name)?));
         let addrs = policies.names().map(addr).collect::<Result<_>>()?;
-        let speaks = if host == EdgeHost::Workerd { Speaks::Http1WithoutTrailers } else { Speaks::Http1 };
+        let speaks = if host == EdgeHost::Workerd { Speaks::PlainHttp1 } else { Speaks::Http1 };
         let engine = Self { host: running, addrs, ends, speaks };
         for (policy, addr) in &engine.addrs {
             // The first request makes the instance.

@@ -31,8 +31,9 @@ pub(super) struct Ends {
 pub(super) enum Speaks {
     Everything,
     Http1,
-    /// It takes trailers of an answer for the beginning of the next one, so there is none.
-    Http1WithoutTrailers,
+    /// HTTP/1.1 without trailers and without `100 Continue`. It takes trailers of an answer for the beginning of the next one,
+    /// so there is none on that connection; and clients that wait for the 100 go on after a while, as ours does at once.
+    PlainHttp1,
 }
 
 type Script = Mutex<HashMap<Vec<u8>, Response>>;
@@ -88,13 +89,16 @@ impl Ends {
     ) -> Result<(Option<ClientSaw>, Event)> {
         let id = request.header("x-request-id").context("no request id")?;
         let mut response = response.clone();
-        if speaks == Speaks::Http1WithoutTrailers && response.trailers.is_some() {
+        if speaks == Speaks::PlainHttp1 && response.trailers.is_some() {
             response = response.with_header("connection", "close");
         }
         lock(&self.script).insert(id.to_vec(), response);
         let client = match request.http2 && speaks == Speaks::Everything {
             true => http2::exchange(addr, request, WITHIN)?,
-            false => http1::exchange(addr, &Request { http2: false, ..request.clone() }, WITHIN)?,
+            false => {
+                let expect_continue = request.expect_continue && speaks != Speaks::PlainHttp1;
+                http1::exchange(addr, &Request { http2: false, expect_continue, ..request.clone() }, WITHIN)?
+            }
         };
         Ok((client, self.events.wait(&String::from_utf8_lossy(id))?))
     }
