@@ -22,6 +22,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// It ends with the test.
+#[derive(Debug)]
 pub struct Collector {
     child: Option<Child>,
     addr: SocketAddr,
