@@ -47,6 +47,11 @@ impl KnownGaps {
         self.0.iter()
     }
 
+    /// Those of every engine: of what Sentinel does not do, and not of what a host cannot.
+    pub fn everywhere(&self) -> impl Iterator<Item = &KnownGap> {
+        self.0.iter().filter(|gap| gap.engines.is_none())
+    }
+
     /// Why this case is known to fail on this engine.
     pub fn reason(&self, case: &Case, engine: &str) -> Option<&str> {
         let gap = self.0.iter().find(|gap| {

@@ -9,7 +9,10 @@ use sentinel_core::{
 
 /// What limits are counted in. The core bounds how many keys it uses.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LocalMemory(Rc<RefCell<HashMap<String, (Vec<u8>, u32)>>>);
+pub(crate) struct LocalMemory(Rc<RefCell<Values>>);
+
+/// Each with the number of its version.
+type Values = HashMap<String, (Vec<u8>, u32)>;
 
 impl SharedMemory for LocalMemory {
     fn load(&self, key: &str) -> Option<(Vec<u8>, u32)> {

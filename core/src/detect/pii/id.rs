@@ -116,7 +116,7 @@ impl Id {
             Alone::As(shapes) => shapes.iter().any(|shape| run.has_shape(shape)),
         };
         // Dots make a decimal, an address, a version.
-        if !is_shaped && run.is_dotted(chars.len()) {
+        if run.is_decimal(chars.len()) || (!is_shaped && run.is_dotted(chars.len())) {
             return None;
         }
         let says = self.topics != context::NONE && self.is_said(scan, start, end);

@@ -125,6 +125,11 @@ impl Run {
         groups.any(|group| matches!(group.separator, b'.' | b'/'))
     }
 
+    /// Whether the first `n` characters are two groups with a point between them: nobody writes a number of a person so.
+    pub(super) fn is_decimal(&self, n: usize) -> bool {
+        matches!(self.groups(), [_, second, ..] if second.separator == b'.' && usize::from(second.total) == n)
+    }
+
     /// So many short groups that they are a table, a dump, a list.
     pub(super) const fn is_table(&self) -> bool {
         self.n_groups == GROUPS_MAX
@@ -195,6 +200,8 @@ mod tests {
         assert_eq!(run.end_of(4), Some(5));
         assert_eq!((run.first(4), run.first(5)), (Some(&b"ab12"[..]), None));
         assert!(run.is_dotted(10) && !run.is_dotted(9));
+        assert!(read("1862.77880859375").is_decimal(15) && !read("1862.77880859375").is_decimal(4));
+        assert!(!run.is_decimal(10) && !read("1.862.7").is_decimal(5) && !read("1862 77").is_decimal(6));
     }
 
     #[test]

@@ -169,6 +169,8 @@ fn things_with_numbers_are_nobodys() {
         "commit 0f5be8b9c74490f2b90a2a470e2b481c broke it",
         "sha256: cc8ec879b914ad16ab1028c9a4e830facc8ec879b914ad16ab1028c9a4e830fa",
         "it took 1234567.89 ms, 12,345,678 bytes, 3.14159265358979",
+        // A valid number of the French INSEE, were it not for the point.
+        "[0.25, 1862.77880859375]",
         "timestamp 1718031600, 1718031600000",
         "version 10.15.7.1234, build 20240501",
         "from 1939-1945 and 2019-2024",
