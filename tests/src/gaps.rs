@@ -43,10 +43,6 @@ impl KnownGaps {
         Ok(Self(gaps))
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &KnownGap> {
-        self.0.iter()
-    }
-
     /// Those of every engine: of what Sentinel does not do, and not of what a host cannot.
     pub fn everywhere(&self) -> impl Iterator<Item = &KnownGap> {
         self.0.iter().filter(|gap| gap.engines.is_none())

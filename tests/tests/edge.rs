@@ -35,8 +35,10 @@ use libtest_mimic::{Arguments, Trial};
 
 use self::site::{ATTACK, HARMLESS, Site, WITHIN, answer, chat, wait_for};
 
-/// What is tried on every host, in the words of the table.
-const FEATURES: [(&str, fn(EdgeHost)); 14] = [
+/// What a host does, in the words of the table, and how it is tried.
+type Feature = (&'static str, fn(EdgeHost));
+
+const FEATURES: [Feature; 14] = [
     ("a stream comes event by event, each before the next but one is sent", a_stream_comes_event_by_event),
     (
         "an upstream that is away: 502, and an event",
