@@ -95,8 +95,7 @@ impl Site {
 
     /// No request comes any more: what waits goes out now.
     pub(crate) fn end(mut self) {
-        let wait = self.guard.wait(clock::now()).unwrap_or_default();
-        if !wait.is_zero() {
+        if let Some(wait) = self.guard.wait(clock::now()) {
             let mut then = clock::now();
             then.0 = then.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or_default());
             for call in self.guard.tick(then) {
