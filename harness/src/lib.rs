@@ -1,5 +1,5 @@
 //! Hosts for a built proxy-wasm filter: a fake host with state that runs it in this process, and a real Envoy. And hosts
-//! for programs of JavaScript: workerd, Node and others.
+//! for programs of JavaScript: workerd, Node and others. And Viceroy, for programs of Fastly Compute.
 //!
 //! All tell what the client saw and what the upstream saw, so one test can run against both. The harness knows the
 //! proxy-wasm ABI, HTTP and Envoy; it does not know what the filter is for. Servers bind free ports of 127.0.0.1,
@@ -21,6 +21,7 @@ pub mod postgres;
 pub mod prometheus;
 pub mod python;
 pub mod upstream;
+pub mod viceroy;
 pub mod worker;
 
 pub use sentinel_wire as wire;

@@ -1,6 +1,7 @@
 //! The engines that run an exchange: the core by itself, the built filter in a fake host and in Envoy, and the built edge
-//! module in hosts of JavaScript.
+//! module in hosts of JavaScript, and the built edge program in Viceroy.
 
+mod compute;
 mod edge;
 mod ends;
 mod envoy;
@@ -13,6 +14,7 @@ use anyhow::{Result, ensure};
 pub use sentinel_cases::native::{Cut, Native};
 
 pub use self::{
+    compute::{InViceroy, built_program},
     edge::{EdgeHost, InEdge, built_edge},
     envoy::InEnvoy,
     wasmtime::InWasmtime,

@@ -10,7 +10,8 @@
 //!
 //! Engines: `native` drives `sentinel_core::Exchange`, `wasmtime` the built filter in the fake host, `envoy` the
 //! built filter in a real Envoy (`SENTINEL_FILTER` names another file). Where `SENTINEL_EDGE` names the folder of the edge
-//! package, the engines are `workerd`, `node`, `deno` and `bun` instead, each through HTTP. Every case runs on `native` with its bodies
+//! package, the engines are `workerd`, `node`, `deno` and `bun` instead, and `viceroy` with the edge program that
+//! `SENTINEL_COMPUTE` names, each through HTTP. Every case runs on `native` with its bodies
 //! cut into pieces of 1, 2 and 7 bytes and whole, and what the other engines do is held against it.
 //!
 //! # A case file
@@ -62,9 +63,10 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
+use sentinel_harness::viceroy;
 use sentinel_tests::{
     case::{self, Case, Policies},
-    engine::{Cut, EdgeHost, Engine, InEdge, InEnvoy, InWasmtime, Native},
+    engine::{Cut, EdgeHost, Engine, InEdge, InEnvoy, InViceroy, InWasmtime, Native},
     expect::{complaints, differences},
     folder,
     gaps::KnownGaps,
@@ -130,6 +132,7 @@ enum On {
     Wasmtime,
     Envoy,
     Edge(EdgeHost),
+    Viceroy,
 }
 
 /// A host of the edge that this machine cannot have is left out, and that is said loudly.
@@ -144,7 +147,12 @@ fn engines() -> Vec<On> {
             false
         }
     };
-    EdgeHost::ALL.into_iter().filter(can_run).map(On::Edge).collect()
+    let mut engines: Vec<On> = EdgeHost::ALL.into_iter().filter(can_run).map(On::Edge).collect();
+    match viceroy::find() {
+        Ok(_) => engines.push(On::Viceroy),
+        Err(error) => eprintln!("SKIPPED: all cases on viceroy: {error:#}"),
+    }
+    engines
 }
 
 impl On {
@@ -154,6 +162,7 @@ impl On {
             Self::Wasmtime => "wasmtime",
             Self::Envoy => "envoy",
             Self::Edge(host) => host.name(),
+            Self::Viceroy => "viceroy",
         }
     }
 }
@@ -165,6 +174,7 @@ struct Run {
     wasmtime: OnceLock<Result<InWasmtime>>,
     envoy: OnceLock<Result<InEnvoy>>,
     edge: [OnceLock<Result<InEdge>>; EdgeHost::ALL.len()],
+    viceroy: OnceLock<Result<InViceroy>>,
     executed: Vec<(On, AtomicUsize)>,
 }
 
@@ -173,7 +183,7 @@ impl Run {
         let native = Native::new(&policies)?;
         let executed = engines().into_iter().map(|on| (on, AtomicUsize::new(0))).collect();
         let (wasmtime, envoy, edge) = (OnceLock::new(), OnceLock::new(), Default::default());
-        Ok(Self { policies, native, wasmtime, envoy, edge, executed })
+        Ok(Self { policies, native, wasmtime, envoy, edge, viceroy: OnceLock::new(), executed })
     }
 
     fn trial(&self, on: On, case: &Case, known_gap: Option<&str>) -> Result<(), Failed> {
@@ -211,7 +221,7 @@ impl Run {
                     wrong.extend(other.into_iter().map(|line| format!("{cut:?}: {line}")));
                 }
             }
-            On::Wasmtime | On::Envoy | On::Edge(_) => {
+            On::Wasmtime | On::Envoy | On::Edge(_) | On::Viceroy => {
                 let native = differences(&outcome, &self.native.run(case)?);
                 wrong.extend(native.into_iter().map(|line| format!("unlike native: {line}")));
             }
@@ -228,6 +238,7 @@ impl Run {
                 let cell = self.edge.get(host as usize).context("no such host")?;
                 started(cell, || InEdge::new(&self.policies, host))?
             }
+            On::Viceroy => started(&self.viceroy, || InViceroy::new(&self.policies))?,
         })
     }
 

@@ -34,8 +34,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 4096)]
         bytes: usize,
     },
-    /// A worker that passes everything on and one with Sentinel in workerd: requests per second, CPU per request, the first
-    /// event of a stream, start-up, and memory of 100 streams.
+    /// A program that passes everything on and one with Sentinel, in workerd and in Viceroy: requests per second, CPU per
+    /// request, the first event of a stream, start-up, and memory of 100 streams.
     Edge {
         /// Rounds; every round measures each variant once.
         #[arg(long, default_value_t = 5)]

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::edge;
+use crate::{compute, edge};
 
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
 
@@ -19,16 +19,26 @@ pub(crate) struct Dist {
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The package for JavaScript hosts, in target/dist/edge, instead.
+    /// The package for JavaScript hosts, in target/dist/edge, and the program for Fastly Compute, in target/dist/compute, instead.
     #[arg(long)]
     edge: bool,
+    /// Viceroy, which the tests of that program run in: from source, once.
+    #[arg(long)]
+    viceroy: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    match args.edge {
-        true => edge::build().map(drop),
-        false => dist().map(drop),
+    if args.viceroy {
+        println!("Viceroy: {}", sentinel_harness::viceroy::build()?.display());
     }
+    if args.edge {
+        edge::build()?;
+        compute::build()?;
+    }
+    if !args.viceroy && !args.edge {
+        dist()?;
+    }
+    Ok(())
 }
 
 pub(crate) fn dist() -> Result<Dist> {

@@ -6,9 +6,13 @@ use anyhow::{Result, bail};
 
 use crate::build::{cargo, root};
 
+/// A workspace of its own.
+const COMPUTE: &str = "edge/compute/Cargo.toml";
+
 pub(crate) fn run() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
-    for apart in ["fuzz/Cargo.toml", "xtask/bindgen/Cargo.toml", "xtask/probe-matchers/Cargo.toml"] {
+    let bindgen = "xtask/bindgen/Cargo.toml";
+    for apart in [COMPUTE, "fuzz/Cargo.toml", bindgen, "xtask/probe-matchers/Cargo.toml"] {
         cargo(&["fmt", "--all", "--manifest-path", apart, "--check"])?;
     }
     cargo(&[
@@ -25,6 +29,8 @@ pub(crate) fn run() -> Result<()> {
     cargo(&["clippy", "--package", "sentinel-filter", "--target", "wasm32-wasip1", "--", "-Dwarnings"])?;
     let edge = "wasm32-unknown-unknown";
     cargo(&["clippy", "--package", "sentinel-worker", "--target", edge, "--", "-Dwarnings"])?;
+    let compute = ["clippy", "--locked", "--manifest-path", COMPUTE, "--target-dir", "target/compute"];
+    cargo(&[&compute[..], &["--target", "wasm32-wasip1", "--all-targets", "--", "-Dwarnings"]].concat())?;
     // Fuzzing is no part of a build, so that nothing else would notice when it no longer compiles.
     cargo(&["check", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target"])?;
     // The core stays free of hosts: it builds where there is no clock, no file and no socket, and no host crate is

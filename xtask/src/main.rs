@@ -5,6 +5,7 @@
 mod bench;
 mod build;
 mod collector;
+mod compute;
 mod demo;
 mod edge;
 mod fuzz;

@@ -63,13 +63,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// The engines of the edge run the built package; what this machine has no host for is skipped, and says so.
 fn edge(args: &Args) -> Result<()> {
     let package = crate::edge::build()?;
-    let mut command =
-        vec!["test", "--no-fail-fast", "--package", "sentinel-tests", "--test", "cases", "--test", "edge"];
+    let program = crate::compute::build()?;
+    let mut command = vec!["test", "--no-fail-fast", "--package", "sentinel-tests"];
+    command.extend(["--test", "cases", "--test", "edge", "--test", "compute"]);
     if let Some(name) = args.package.as_ref().or(args.filter.as_ref()) {
         command.extend(["--", name]);
     }
     let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-    run_tests(cargo.args(&command).env("SENTINEL_EDGE", package))
+    run_tests(cargo.args(&command).env("SENTINEL_EDGE", package).env("SENTINEL_COMPUTE", program))
 }
 
 /// Passes on what the tests write, and says at the end which of them failed.

@@ -18,7 +18,7 @@ use sentinel_core::{
     Action, Direction, Engine, Exchange, Guards, HeaderHold, Opinion, Peer, Question, Step, Steps, Strain,
     Time,
     config::{CollectorConfig, PluginConfig, WithoutHeaderHold},
-    event::{Arm, EventId},
+    event::{Arm, Event, EventId},
     guard::{HashKey, Known, known::KNOWN_DEFAULT},
     hash::sha256,
     http::Headers,
@@ -303,8 +303,9 @@ impl Guard {
         passage.exchange.host_failed(direction, what, steps);
     }
 
-    /// Both directions are over. `status` is what the client got, where no response headers came by.
-    pub fn finish(&mut self, passage: Passage, status: Option<u16>, now: Time) {
+    /// Both directions are over. `status` is what the client got, where no response headers came by. Answers the event, for
+    /// hosts with a log of their own; exchanges that are only counted have none.
+    pub fn finish(&mut self, passage: Passage, status: Option<u16>, now: Time) -> Option<Event> {
         let Passage { active, arm, exchange, shadow, asked } = passage;
         if let Some(permit) = asked {
             self.questions = self.questions.saturating_sub(1);
@@ -321,12 +322,17 @@ impl Guard {
         event.bundle.clone_from(&active.bundle);
         event.shadow = shadow.map(|shadow| shadow.finish(now));
         self.metrics.exchange(&event);
-        let Some(collector) = self.settings.config.collector.as_ref().filter(|_| is_told) else { return };
-        if let Ok(json) = serde_json::to_vec(&event) {
+        if !is_told {
+            return None;
+        }
+        if let Some(collector) = self.settings.config.collector.as_ref()
+            && let Ok(json) = serde_json::to_vec(&event)
+        {
             let is_plain =
                 event.action == Action::Allow && event.findings.is_empty() && event.degraded.is_none();
             self.shipper.push(Waiting { seq, json, is_plain }, collector, &mut self.outbox);
         }
+        Some(event)
     }
 
     /// Everything that is to be called now. Called after every exchange and whenever [`Guard::wait`] is over.

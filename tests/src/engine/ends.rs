@@ -60,10 +60,10 @@ impl Ends {
     }
 
     /// One exchange by the name of `id`, so that the host has everything that it needs afterwards.
-    pub(super) fn warm_up(&self, addr: SocketAddr, id: &str) -> Result<()> {
+    pub(super) fn warm_up(&self, addr: SocketAddr, id: &str) -> Result<Event> {
         let request = Request::post("/", "hello").with_header("x-request-id", id);
         http1::exchange(addr, &request, EVENT_WITHIN)?.with_context(|| format!("{id}: no answer"))?;
-        self.events.wait(id).map(drop)
+        self.events.wait(id)
     }
 
     /// A case through the host that listens at `addr`.

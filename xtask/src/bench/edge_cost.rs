@@ -1,7 +1,9 @@
-//! What the edge package costs in workerd: a worker that passes everything on and one with Sentinel, each in a process of its
-//! own, with one upstream; rounds are interleaved so that whatever else the machine does hits both alike.
+//! What the edge costs: in workerd a worker that passes everything on and one with Sentinel, in Viceroy two such programs, each
+//! in a process of its own, with one upstream; rounds are interleaved so that whatever else the machine does hits all alike.
 
 use std::{
+    net::SocketAddr,
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -12,13 +14,15 @@ use sentinel_harness::{
     load::{self, Bound},
     npm::Packages,
     upstream::Upstream,
+    viceroy::{self, Service, Viceroy},
     wire::{Request, Response, UpstreamSaw},
     worker::{Worker, WorkerHost, Workerd},
 };
 
 use super::{chat_body, least, median};
-use crate::{build, edge};
+use crate::{build, compute, edge};
 
+const PASS_THROUGH: [&str; 2] = ["workerd: pass-through", "viceroy: pass-through"];
 const CONNECTIONS: usize = 8;
 const STREAMS: usize = 100;
 const EVENTS: usize = 50;
@@ -27,12 +31,40 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 struct Variant {
     name: &'static str,
-    host: WorkerHost,
+    host: Host,
     /// From the start of the process to the first answer.
     started: Duration,
     cpu_us: Vec<f64>,
     rps: Vec<f64>,
     first_ms: Vec<f64>,
+}
+
+enum Host {
+    Workerd(WorkerHost),
+    Viceroy(Viceroy),
+}
+
+impl Host {
+    fn addr(&self) -> Result<SocketAddr> {
+        match self {
+            Self::Workerd(host) => host.addr("worker"),
+            Self::Viceroy(host) => Ok(host.addr()),
+        }
+    }
+
+    fn cpu_time(&self) -> Result<Duration> {
+        match self {
+            Self::Workerd(host) => host.cpu_time(),
+            Self::Viceroy(host) => host.cpu_time(),
+        }
+    }
+
+    fn rss_bytes(&self) -> Result<u64> {
+        match self {
+            Self::Workerd(host) => host.rss_bytes(),
+            Self::Viceroy(host) => host.rss_bytes(),
+        }
+    }
 }
 
 pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
@@ -42,7 +74,14 @@ pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
     let upstream = Upstream::start_unrecorded(answer)?;
     let body = chat_body(bytes);
     let request = Request::json("/v1/chat/completions", body.clone());
-    let start = |name, script: &str| -> Result<Variant> {
+    let start = |name, host: &dyn Fn() -> Result<Host>| -> Result<Variant> {
+        let began = Instant::now();
+        let host = host()?;
+        http1::exchange(host.addr()?, &request, DEADLINE)?.context("no answer")?;
+        let started = began.elapsed();
+        Ok(Variant { name, host, started, cpu_us: Vec::new(), rps: Vec::new(), first_ms: Vec::new() })
+    };
+    let worker = |script: &str| {
         let worker = Worker {
             name: "worker".to_owned(),
             script: script.to_owned(),
@@ -51,16 +90,27 @@ pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
         };
         let externals = vec![("upstream".to_owned(), upstream.addr())];
         let wanted = Workerd { workers: vec![worker], externals, modules: package.clone() };
-        let began = Instant::now();
-        let host = WorkerHost::workerd(&workerd, &wanted)?;
-        http1::exchange(host.addr("worker")?, &request, DEADLINE)?.context("no answer")?;
-        let started = began.elapsed();
-        Ok(Variant { name, host, started, cpu_us: Vec::new(), rps: Vec::new(), first_ms: Vec::new() })
+        WorkerHost::workerd(&workerd, &wanted).map(Host::Workerd)
     };
-    let mut variants = [
-        start("pass-through", "export default { fetch: (request) => fetch(request) };\n")?,
-        start("sentinel", "import { sentinel } from \"./workerd.js\";\nexport default sentinel();\n")?,
+    let mut variants = vec![
+        start(PASS_THROUGH[0], &|| worker("export default { fetch: (request) => fetch(request) };\n"))?,
+        start("workerd: sentinel", &|| {
+            worker("import { sentinel } from \"./workerd.js\";\nexport default sentinel();\n")
+        })?,
     ];
+    match viceroy::find() {
+        Ok(binary) => {
+            let program = |module: PathBuf| {
+                let backends = vec![("upstream".to_owned(), upstream.addr())];
+                Viceroy::start(&binary, &Service { module, backends, ..Service::default() })
+                    .map(Host::Viceroy)
+            };
+            let (pass, guard) = (compute::pass_through()?, compute::build()?);
+            variants.push(start(PASS_THROUGH[1], &|| program(pass.clone()))?);
+            variants.push(start("viceroy: sentinel", &|| program(guard.clone()))?);
+        }
+        Err(error) => println!("SKIPPED: Viceroy: {error:#}"),
+    }
     println!("body {} bytes, {CONNECTIONS} connections, {rounds} rounds of {seconds} s", body.len());
     let load = http1::request_bytes(&request);
     for round in 0..=rounds {
@@ -74,7 +124,7 @@ pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
         let (idle, busy) = streams(variant)?;
         let each = busy.saturating_sub(idle) as f64 / STREAMS as f64 / 1024.0;
         println!(
-            "{:<14} {:>6.1} MiB before, {:>6.1} MiB at most, {each:>6.1} KiB for each",
+            "{:<22} {:>6.1} MiB before, {:>6.1} MiB at most, {each:>6.1} KiB for each",
             variant.name,
             mib(idle),
             mib(busy)
@@ -84,7 +134,7 @@ pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
 }
 
 fn measure(variant: &mut Variant, load: &[u8], seconds: u64, counts: bool) -> Result<()> {
-    let addr = variant.host.addr("worker")?;
+    let addr = variant.host.addr()?;
     let before = variant.host.cpu_time()?;
     let report = load::run(addr, load, CONNECTIONS, Bound::For(Duration::from_secs(seconds)))?;
     let cpu = variant.host.cpu_time()?.saturating_sub(before);
@@ -106,15 +156,18 @@ fn measure(variant: &mut Variant, load: &[u8], seconds: u64, counts: bool) -> Re
 
 fn print(variants: &mut [Variant]) {
     println!(
-        "{:<14} {:>16} {:>8} {:>14} {:>8} {:>18} {:>20}",
+        "{:<22} {:>16} {:>8} {:>14} {:>8} {:>18} {:>20}",
         "", "CPU us/req (min)", "ratio", "req/s (median)", "ratio", "first event, ms", "start to answer, ms"
     );
-    let base = variants.first_mut().map(|none| (least(&none.cpu_us), median(&mut none.rps)));
-    let (base_cpu, base_rps) = base.unwrap_or((1.0, 1.0));
+    let (mut base_cpu, mut base_rps) = (1.0, 1.0);
     for Variant { name, started, cpu_us, rps, first_ms, .. } in variants {
         let (cpu, rps, first) = (least(cpu_us), median(rps), median(first_ms));
+        // What follows on the same host is held against it.
+        if PASS_THROUGH.contains(name) {
+            (base_cpu, base_rps) = (cpu, rps);
+        }
         println!(
-            "{name:<14} {cpu:>16.1} {:>8.2} {rps:>14.0} {:>8.2} {first:>18.1} {:>20.0}",
+            "{name:<22} {cpu:>16.1} {:>8.2} {rps:>14.0} {:>8.2} {first:>18.1} {:>20.0}",
             cpu / base_cpu,
             rps / base_rps,
             started.as_secs_f64() * 1e3
@@ -124,7 +177,7 @@ fn print(variants: &mut [Variant]) {
 
 /// Resident memory of the process before, and at most while all streams are under way.
 fn streams(variant: &Variant) -> Result<(u64, u64)> {
-    let addr = variant.host.addr("worker")?;
+    let addr = variant.host.addr()?;
     let idle = variant.host.rss_bytes()?;
     let mut busy = idle;
     thread::scope(|scope| -> Result<()> {
