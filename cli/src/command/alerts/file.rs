@@ -71,6 +71,6 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_the_built_in_rules() {
-        assert_eq!(plan("{}", &|_| None).unwrap().describe()["rules"].as_array().unwrap().len(), 12);
+        assert_eq!(plan("{}", &|_| None).unwrap().describe()["rules"].as_array().unwrap().len(), 13);
     }
 }
