@@ -23,11 +23,14 @@ use crate::{
     folder,
 };
 
+/// Started when a case first needs it.
+type Started = OnceLock<Result<Mutex<Viceroy>>>;
+
 #[derive(Debug)]
 pub struct InViceroy {
     binary: PathBuf,
     program: PathBuf,
-    configs: HashMap<String, (String, OnceLock<Result<Mutex<Viceroy>>>)>,
+    configs: HashMap<String, (String, Started)>,
     ends: Ends,
     fillers: AtomicU64,
 }
