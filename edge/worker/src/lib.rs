@@ -51,7 +51,7 @@ pub struct Passage {
 impl Guard {
     /// `seed` is 32 bytes of chance.
     #[wasm_bindgen(constructor)]
-    pub fn new(config: &str, seed: &[u8]) -> Result<Guard, JsError> {
+    pub fn new(config: &str, seed: &[u8]) -> Result<Self, JsError> {
         let seed = seed.first_chunk::<32>().ok_or_else(|| JsError::new("the seed is not 32 bytes"))?;
         let inner = Inner::new(config.as_bytes(), *seed, || HEAP.bytes_in_use(), now);
         Ok(Self(Rc::new(RefCell::new(inner.map_err(|error| JsError::new(&error))?))))
