@@ -221,8 +221,7 @@ const POLICY: &str = "routes:
   - { name: limited, match: { path: '/limited/*' } }
   - { name: files, match: { path: '/files/*' }, guard: false }
   - { name: all }
-profiles:
-  default: { trace: { layers: true, gen_ai: true } }
+trace: { layers: true, gen_ai: true }
 rates:
   limits:
     - { name: one, key: ip, per_second: 1, routes: [limited] }
