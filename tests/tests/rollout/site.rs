@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 pub(crate) const PROXIES: [&str; 2] = ["edge-1", "edge-2"];
 
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(120);
 const EVENTS_ON_A_PAGE: usize = 1_000;
 
 pub(crate) struct Site {
