@@ -4,10 +4,9 @@
 //! what is asked for and does not come true is an error with what was asked. The browser ends with the handle, and with
 //! this process, however that ends.
 
-use std::env;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use sentinel_wire::Request;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::http1;
+use crate::{http1, program};
 
 #[derive(Debug)]
 pub struct Browser {
@@ -38,9 +37,13 @@ pub mod key {
 }
 
 impl Browser {
-    /// An error says how to install what is missing.
+    /// The browser and its driver; an error says how to install what is missing.
+    pub fn find() -> Result<(PathBuf, PathBuf)> {
+        Ok((program::CHROMIUM.find()?, program::CHROMEDRIVER.find()?))
+    }
+
     pub fn start() -> Result<Self> {
-        let (chromium, driver) = (find(&CHROMIUM)?, find(&["chromedriver"])?);
+        let (chromium, driver) = Self::find()?;
         let profile = tempfile::Builder::new().prefix("sentinel-browser-").tempdir()?;
         let mut child = Command::new("sh")
             .args(["-c", WITH_US, "sh"])
@@ -252,16 +255,6 @@ fn port(child: &mut Child) -> Result<u16> {
     bail!("chromedriver ended before it was ready")
 }
 
-fn find(names: &[&str]) -> Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = env::split_paths(&path).collect();
-    let places = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    places
-        .into_iter()
-        .find(|place| Path::is_file(place))
-        .with_context(|| format!("no {} in PATH; {HINT}", names.join(" or ")))
-}
-
 fn decode_base64(text: &str) -> Result<Vec<u8>> {
     let digit = |sign: u8| -> Result<u32> {
         Ok(match sign {
@@ -291,8 +284,6 @@ driver=$!
 { cat <&3; kill "$driver"; } >/dev/null 2>&1 &
 exec 3<&- </dev/null
 wait "$driver""#;
-const CHROMIUM: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
-const HINT: &str = "install it with: apt-get install chromium chromium-driver";
 const ARGS: [&str; 10] = [
     "--headless=new",
     // Chromium's own sandbox does not start as root, and in a container it often cannot.

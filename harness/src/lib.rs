@@ -18,6 +18,7 @@ pub mod noop;
 pub mod npm;
 #[cfg(unix)]
 pub mod postgres;
+pub mod program;
 pub mod prometheus;
 pub mod python;
 pub mod upstream;

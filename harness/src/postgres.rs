@@ -47,6 +47,14 @@ struct Programs {
     user: Option<(u32, u32)>,
 }
 
+/// Where its programs are; an error says what to install.
+pub fn find() -> Result<PathBuf> {
+    Ok(Programs::find()?.folder)
+}
+
+/// What Debian calls it.
+pub const PACKAGE: &str = "postgresql";
+
 impl Postgres {
     /// Makes a new cluster and starts it; an error has the end of its log.
     pub fn start(options: PostgresOptions) -> Result<Self> {

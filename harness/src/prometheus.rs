@@ -1,7 +1,6 @@
 //! A real Prometheus and a real Alertmanager as child processes, on free ports and with data of their own, which is gone
 //! with the handle.
 
-use std::env;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,17 +13,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::envoy::{free_port, percent_encoded};
-use crate::http1;
 use crate::wire::Request;
-
-/// What to say to somebody who has not got them.
-pub const HINT: &str =
-    "install Prometheus and its Alertmanager with: apt-get install -y prometheus prometheus-alertmanager";
-
-/// Names of the programs, the upstream's first and then Debian's; a variable of the environment may name another.
-const PROMETHEUS: (&str, &[&str]) = ("PROMETHEUS", &["prometheus"]);
-const ALERTMANAGER: (&str, &[&str]) = ("ALERTMANAGER", &["alertmanager", "prometheus-alertmanager"]);
-const PROMTOOL: (&str, &[&str]) = ("PROMTOOL", &["promtool"]);
+use crate::{http1, program};
 
 /// What is scraped.
 #[derive(Clone, Debug)]
@@ -58,32 +48,9 @@ pub struct Sample {
     pub value: f64,
 }
 
-/// Whether a Prometheus is installed.
-pub fn has_prometheus() -> bool {
-    find(PROMETHEUS).is_some()
-}
-
-pub fn has_alertmanager() -> bool {
-    find(ALERTMANAGER).is_some()
-}
-
-/// The tool that checks and tests rules, where it is installed.
-pub fn promtool() -> Option<PathBuf> {
-    find(PROMTOOL)
-}
-
-fn find((variable, names): (&str, &[&str])) -> Option<PathBuf> {
-    if let Some(given) = env::var_os(variable).filter(|given| !given.is_empty()) {
-        return Some(PathBuf::from(given)).filter(|given| given.is_file());
-    }
-    let folders: Vec<PathBuf> = env::split_paths(&env::var_os("PATH")?).collect();
-    let files = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    files.into_iter().find(|file| file.is_file())
-}
-
 impl Prometheus {
     pub fn start(options: &PrometheusOptions) -> Result<Self> {
-        let program = find(PROMETHEUS).context(HINT)?;
+        let program = program::PROMETHEUS.find()?;
         let millis = format!("{}ms", options.interval.as_millis());
         let scrape = |scrape: &Scrape| {
             json!({
@@ -152,7 +119,7 @@ impl Prometheus {
 impl Alertmanager {
     /// It groups and shows, and hands alerts on to `webhook` if there is one.
     pub fn start(webhook: Option<SocketAddr>) -> Result<Self> {
-        let program = find(ALERTMANAGER).context(HINT)?;
+        let program = program::ALERTMANAGER.find()?;
         let hooks =
             webhook.iter().map(|addr| json!({ "url": format!("http://{addr}/"), "send_resolved": true }));
         let config = json!({

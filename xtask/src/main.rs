@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod collector;
 mod compute;
+mod debian;
 mod demo;
 mod edge;
 mod fuzz;

@@ -1,14 +1,15 @@
 //! `cargo xtask up --with prometheus,alertmanager`: those who watch, as Debian packages them, with the shipped rules and a
 //! configuration that fits what is running.
 
-use std::{env, net::SocketAddr, process::Command, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Context, Result, bail};
-use sentinel_harness::prometheus::{
-    Alertmanager, HINT, Prometheus, PrometheusOptions, Scrape, has_alertmanager, has_prometheus,
+use anyhow::{Result, bail};
+use sentinel_harness::{
+    program,
+    prometheus::{Alertmanager, Prometheus, PrometheusOptions, Scrape},
 };
 
-use crate::build::{root, run_command};
+use crate::{build::root, debian};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Monitor {
@@ -79,33 +80,23 @@ fn scrape(job: &str, addr: SocketAddr, path: &str) -> Scrape {
     Scrape { job: job.to_owned(), addr, path: path.to_owned() }
 }
 
-/// By Debian's own tool, where it is there and may be used; otherwise it is said what to do.
 fn install_missing(wanted: &[Monitor]) -> Result<()> {
-    let is_missing = wanted.iter().any(|monitor| match monitor {
-        Monitor::Prometheus => !has_prometheus(),
-        Monitor::Alertmanager => !has_alertmanager(),
-    });
-    if !is_missing {
-        return Ok(());
-    }
-    if !is_root() || !has_apt() {
+    let programs: Vec<_> = wanted
+        .iter()
+        .map(|monitor| match monitor {
+            Monitor::Prometheus => &program::PROMETHEUS,
+            Monitor::Alertmanager => &program::ALERTMANAGER,
+        })
+        .collect();
+    let missing = debian::missing(&programs);
+    if !missing.is_empty() && !debian::install(&missing)? {
         bail!(
-            "--with: Prometheus or Alertmanager is not installed; {HINT} (as root), or set $PROMETHEUS and $ALERTMANAGER"
+            "--with: not installed: {}; as root: apt-get install {}, or set $PROMETHEUS and $ALERTMANAGER",
+            missing.join(", "),
+            missing.join(" ")
         );
     }
-    println!("installing prometheus and prometheus-alertmanager");
-    let mut apt = Command::new("apt-get");
-    apt.args(["install", "-y", "--no-install-recommends", "prometheus", "prometheus-alertmanager"]);
-    run_command(apt.env("DEBIAN_FRONTEND", "noninteractive")).context("try apt-get update first")
-}
-
-fn has_apt() -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| folder.join("apt-get").is_file())
-}
-
-fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+    Ok(())
 }
 
 const SCRAPED_EVERY: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use sentinel_harness::python::Python;
 
 use self::failures::Failures;
-use crate::build;
+use crate::{build, debian};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -31,7 +31,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return edge(args);
     }
     let filter = build::filter()?;
-    // Installs Envoy and the Python clients now, where it can be seen, rather than in the middle of a test.
+    // Installs servers, Envoy and the Python clients now, where it can be seen, rather than in the middle of a test.
+    debian::install_for_tests()?;
     let envoy = sentinel_harness::envoy::find()?;
     println!("Envoy: {}", envoy.display());
     if args.package.as_deref().is_none_or(|package| package == "sentinel-tests") {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use sentinel_harness::program::{self, or_skip};
 use serde_json::json;
 
 use crate::support::{Client, Folder, event, finding};
@@ -150,11 +151,9 @@ async fn openmetrics_is_for_whoever_asks_and_leads_to_traces() {
 async fn prometheus_has_nothing_to_find_fault_with() {
     let (_folder, client) = busy().await;
     let text = client.get("/metrics").await.body();
-    let promtool = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn();
-    let Ok(mut promtool) = promtool else {
-        eprintln!("SKIPPED: promtool is not installed (Debian's package prometheus)");
-        return;
-    };
+    let Some(promtool) = or_skip(program::PROMTOOL.find()) else { return };
+    let mut promtool =
+        Command::new(promtool).args(["check", "metrics"]).stdin(Stdio::piped()).spawn().unwrap();
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert!(promtool.wait().unwrap().success());
 }

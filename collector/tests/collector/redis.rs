@@ -1,11 +1,11 @@
 //! A real `redis-server` on a free port, which can be killed and started again.
 
-use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use sentinel_harness::program::{self, or_skip};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,16 +18,9 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// `None` after a line on standard error that no test runner captures. With `CI` set a missing server is a failure.
+    /// `None`, said loudly, where there is no server to start.
     pub(crate) async fn start() -> Option<Self> {
-        let Some(program) = program() else {
-            let hint =
-                "no redis-server in $REDIS_SERVER or PATH; install it with: apt-get install redis-server";
-            assert!(std::env::var_os("CI").is_none(), "{hint}");
-            let test = std::thread::current().name().unwrap_or("a test").to_owned();
-            std::io::stderr().write_all(format!("SKIPPED: {test}: {hint}\n").as_bytes()).unwrap();
-            return None;
-        };
+        let program = or_skip(program::REDIS.find())?;
         let address = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let process = spawn(&program, address, &folder);
@@ -92,14 +85,6 @@ fn spawn(program: &PathBuf, address: SocketAddr, folder: &TempDir) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
-}
-
-fn program() -> Option<PathBuf> {
-    if let Some(given) = std::env::var_os("REDIS_SERVER").filter(|given| !given.is_empty()) {
-        return Some(PathBuf::from(given));
-    }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|file| file.is_file())
 }
 
 const PASSWORD: &str = "redis-password";

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use sentinel_collector::{Collector, Config, Error};
-use sentinel_harness::postgres::{Postgres, PostgresOptions};
+use sentinel_harness::postgres::{self, Postgres, PostgresOptions};
+use sentinel_harness::program::or_skip;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -76,7 +77,8 @@ pub(crate) fn config(database: &Path) -> Config {
 
 /// A real server; `None`, said loudly, where PostgreSQL is not installed.
 pub(crate) fn postgres() -> Option<Postgres> {
-    Postgres::start(PostgresOptions::default()).map_err(|error| eprintln!("SKIPPED: {error}")).ok()
+    or_skip(postgres::find())?;
+    Some(Postgres::start(PostgresOptions::default()).unwrap())
 }
 
 pub(crate) async fn start(config: Config) -> Running {

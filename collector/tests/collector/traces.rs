@@ -244,9 +244,10 @@ async fn a_place_that_cannot_be_is_refused_at_the_start() {
 
 /// Pairs of collectors with and without traces, turn by turn, so that whatever else the machine does hits both.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement: cargo test --release -p sentinel-collector --test collector overhead -- --ignored --nocapture"]
-async fn overhead_of_traces() {
-    const ROUNDS: i64 = 60;
+async fn traces_hold_up_no_ingest() {
+    const ROUNDS: i64 = 30;
+    /// Near 1.06 was measured; the rest is for machines that do much else.
+    const RATIO_MAX: f64 = 1.5;
     let mut receiver = Receiver::over_grpc().await;
     let traces = TraceExport::new(&receiver.address, OtlpProtocol::Grpc);
     tokio::spawn(async move {
@@ -271,9 +272,7 @@ async fn overhead_of_traces() {
         ratios.push(took[1].as_secs_f64() / took[0].as_secs_f64());
     }
     ratios.sort_unstable_by(f64::total_cmp);
-    let dropped = metric(&with_traces, "sentinel_trace_exchanges_total{result=\"dropped\"}").await.unwrap();
-    println!(
-        "ingest with traces, against without: median {:.3}; {dropped} dropped",
-        ratios[ratios.len() / 2]
-    );
+    let median = ratios[ratios.len() / 2];
+    println!("ingest with traces, against without: median {median:.3}");
+    assert!(median < RATIO_MAX, "{median:.3} times as long: {ratios:.2?}");
 }

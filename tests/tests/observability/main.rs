@@ -11,8 +11,7 @@ mod traffic;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
-    io::Write,
+    fs,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     process::Command,
     thread,
@@ -24,7 +23,7 @@ use crate::{
     site::{Site, until},
     traffic::{Burst, Traffic},
 };
-use sentinel_harness::prometheus::{self, HINT};
+use sentinel_harness::program::{self, or_skip};
 
 /// Metrics that a collector only has under conditions that are not met here, and where they are written.
 const ONLY_SOMETIMES: [(&str, &str); 4] = [
@@ -107,7 +106,7 @@ fn dashboards_can_be_imported_and_say_what_they_show() {
 
 #[test]
 fn rules_do_what_their_unit_tests_say() {
-    let Some(promtool) = prometheus::promtool() else { return skipped("promtool") };
+    let Some(promtool) = or_skip(program::PROMTOOL.find()) else { return };
     let folder = repository().join("ops/prometheus");
     let check = |arguments: &[&str], folder: &std::path::Path| {
         let output = Command::new(&promtool).args(arguments).current_dir(folder).output().unwrap();
@@ -125,16 +124,10 @@ fn rules_do_what_their_unit_tests_say() {
     check(&arguments, &folder.join("tests"));
 }
 
-/// A line on standard error that no test runner captures. With `CI` set it is a failure.
-fn skipped(what: &str) {
-    assert!(env::var_os("CI").is_none(), "no {what}; {HINT}");
-    let _ = writeln!(std::io::stderr(), "SKIPPED: observability: no {what}; {HINT}");
-}
-
 #[test]
 fn what_is_shipped_works_in_a_real_prometheus() {
-    if !prometheus::has_prometheus() || !prometheus::has_alertmanager() {
-        return skipped("Prometheus with Alertmanager");
+    for program in [&program::PROMETHEUS, &program::ALERTMANAGER] {
+        let Some(_) = or_skip(program.find()) else { return };
     }
     let mut site = Site::start();
     let traffic = Traffic::new(site.entry());

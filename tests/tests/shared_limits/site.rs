@@ -1,8 +1,7 @@
 //! Two Envoys, a collector and a `redis-server`, each of which can be stopped and started again where it was.
 
 use std::{
-    env, fs,
-    io::Write,
+    fs,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -14,6 +13,7 @@ use sentinel_harness::{
     bootstrap::{Bootstrap, WasmFilter},
     envoy::{Envoy, EnvoyOptions, free_port},
     http1,
+    program::{self, or_skip},
     upstream::Upstream,
     wire::{Request, Response},
 };
@@ -58,25 +58,9 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// `None` after a line on standard error that no test runner captures. With `CI` set a missing server is a failure.
-fn redis_server() -> Option<PathBuf> {
-    let given = env::var_os("REDIS_SERVER").filter(|given| !given.is_empty()).map(PathBuf::from);
-    let in_path = || {
-        let path = env::var_os("PATH")?;
-        env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|file| file.is_file())
-    };
-    let program = given.or_else(in_path);
-    if program.is_none() {
-        let hint = "no redis-server in $REDIS_SERVER or PATH; install it with: apt-get install redis-server";
-        assert!(env::var_os("CI").is_none(), "{hint}");
-        let _ = writeln!(std::io::stderr(), "SKIPPED: shared_limits: {hint}");
-    }
-    program
-}
-
 impl Site {
     pub(crate) fn start(rates: &Value) -> Option<Self> {
-        let redis_server = redis_server()?;
+        let redis_server = or_skip(program::REDIS.find())?;
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("token"), ADMIN_TOKEN).unwrap();
         let redis = Server::redis(redis_server, folder.path());

@@ -1,7 +1,7 @@
 //! A collector with an operator, and somebody before a browser.
 
 use sentinel_collector::Config;
-use sentinel_harness::browser::Browser;
+use sentinel_harness::{browser::Browser, program::or_skip};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -20,7 +20,8 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 /// `None`, said loudly, where Chromium is not installed.
 pub(crate) fn browser() -> Option<Browser> {
-    Browser::start().map_err(|error| eprintln!("SKIPPED: {error:#}")).ok()
+    or_skip(Browser::find())?;
+    Some(Browser::start().unwrap())
 }
 
 pub(crate) async fn scene(folder: &Folder) -> Option<Scene> {
