@@ -130,21 +130,32 @@ fn send(
 ) -> Result<Vec<Sent>> {
     let pause = rate.map(|rate| Duration::from_secs_f64((connections * batch) as f64 / rate));
     thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..connections).map(|vm| scope.spawn(move || one(addr, vm, batch, time, pause))).collect();
+        let threads: Vec<_> = (0..connections)
+            .map(|vm| {
+                // Not all at the same moment.
+                let late = pause.unwrap_or_default().mul_f64(vm as f64 / connections as f64);
+                scope.spawn(move || one(addr, vm, batch, time, pause.map(|pause| (pause, late))))
+            })
+            .collect();
         threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("a sender panicked"))?).collect()
     })
 }
 
-fn one(addr: SocketAddr, vm: usize, batch: usize, time: Duration, pause: Option<Duration>) -> Result<Sent> {
+/// `turns`: the pause between two batches, and how late the first one is.
+fn one(
+    addr: SocketAddr,
+    vm: usize,
+    batch: usize,
+    time: Duration,
+    turns: Option<(Duration, Duration)>,
+) -> Result<Sent> {
     let mut stream = TcpStream::connect(addr)?;
     stream.set_nodelay(true)?;
     let mut answers = BufReader::new(stream.try_clone()?);
     let begun = Instant::now();
     let mut sent = Sent { n_events: 0, took: Vec::new() };
     let mut request = String::new();
-    // Not all at the same moment.
-    let mut turn = begun + pause.unwrap_or_default().mul_f64(vm as f64 / 8.0);
+    let mut turn = begun + turns.map(|(_, late)| late).unwrap_or_default();
     while begun.elapsed() < time {
         let mut body = String::from("{\"events\":[");
         for seq in 0..batch as u64 {
@@ -159,7 +170,7 @@ fn one(addr: SocketAddr, vm: usize, batch: usize, time: Duration, pause: Option<
             body.len()
         )?;
         request += &body;
-        if let Some(pause) = pause {
+        if let Some((pause, _)) = turns {
             thread::sleep(turn.saturating_duration_since(Instant::now()));
             turn += pause;
         }
