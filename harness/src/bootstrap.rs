@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub const UPSTREAM_CLUSTER: &str = "upstream";
 
@@ -39,6 +39,8 @@ pub struct Listener {
     pub request_body_buffer_limit: Option<u64>,
     pub per_connection_buffer_limit_bytes: Option<u32>,
     pub access_log: Option<AccessLog>,
+    /// `tracing` of the connection manager, as Envoy's JSON.
+    pub tracing: Option<Value>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +54,8 @@ pub struct WasmFilter {
     pub vm_config: Option<String>,
     pub allow_on_headers_stop_iteration: bool,
     pub failure_policy: FailurePolicy,
+    /// The calls of the host and the callbacks that it has, if not all. Any other call is answered with an error.
+    pub capabilities: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +139,7 @@ impl Bootstrap {
         filters.extend(listener.filter.as_ref().map(WasmFilter::to_json));
         filters.extend(listener.filters_after.iter().cloned());
         filters.push(router);
-        json!({
+        let mut manager = json!({
             "@type": format!(
                 "{TYPES}/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
             ),
@@ -149,7 +153,11 @@ impl Bootstrap {
                 "name": "local",
                 "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [listener.route()]}],
             },
-        })
+        });
+        if let Some(tracing) = &listener.tracing {
+            set(&mut manager, "tracing", tracing.clone());
+        }
+        manager
     }
 
     fn cluster(&self, name: &str, addr: SocketAddr) -> Value {
@@ -182,6 +190,7 @@ impl Listener {
             request_body_buffer_limit: None,
             per_connection_buffer_limit_bytes: None,
             access_log: None,
+            tracing: None,
         }
     }
 
@@ -213,6 +222,7 @@ impl WasmFilter {
             vm_config: None,
             allow_on_headers_stop_iteration: true,
             failure_policy: FailurePolicy::Reload,
+            capabilities: None,
         }
     }
 
@@ -235,6 +245,10 @@ impl WasmFilter {
         });
         if self.failure_policy == FailurePolicy::Reload {
             set(&mut config, "reload_config", json!({"backoff": {"base_interval": "0.1s"}}));
+        }
+        if let Some(names) = &self.capabilities {
+            let allowed: Map<String, Value> = names.iter().map(|name| (name.clone(), json!({}))).collect();
+            set(&mut config, "capability_restriction_config", json!({"allowed_capabilities": allowed}));
         }
         json!({
             "name": "envoy.filters.http.wasm",

@@ -27,15 +27,24 @@ pub struct Collector {
     child: Option<Child>,
     addr: SocketAddr,
     folder: PathBuf,
-    trust_keys: String,
+    more: Vec<(String, String)>,
 }
 
 impl Collector {
     /// Not started yet. Its database is in the folder, and the administrator's token in the file `token` there.
     pub fn new(folder: &Path, trust_keys: &[String]) -> Result<Self> {
         fs::write(folder.join("token"), ADMIN_TOKEN)?;
+        let keys = ("SENTINEL_TRUST_KEYS".to_owned(), trust_keys.join(","));
+        let more = if trust_keys.is_empty() { Vec::new() } else { vec![keys] };
         let addr = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        Ok(Self { child: None, addr, folder: folder.to_owned(), trust_keys: trust_keys.join(",") })
+        Ok(Self { child: None, addr, folder: folder.to_owned(), more })
+    }
+
+    /// With a variable in its environment.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.more.push((name.to_owned(), value.into()));
+        self
     }
 
     pub const fn addr(&self) -> SocketAddr {
@@ -49,8 +58,8 @@ impl Collector {
             .current_dir(&self.folder)
             .env("SENTINEL_TOKENS", FILTER_TOKEN)
             .env("SENTINEL_ADMIN_TOKENS", ADMIN_TOKEN)
-            .env("SENTINEL_TRUST_KEYS", &self.trust_keys)
             .env("SENTINEL_LOG", "warn")
+            .envs(self.more.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .spawn()
             .context("start the collector")?;

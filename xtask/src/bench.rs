@@ -15,6 +15,8 @@ mod model_scores;
 mod model_speed;
 mod neighbours;
 mod probe;
+mod variants;
+mod watching_cost;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -37,6 +39,18 @@ pub(crate) enum Command {
     /// A program that passes everything on and one with Sentinel, in workerd and in Viceroy: requests per second, CPU per
     /// request, the first event of a stream, start-up, and memory of 100 streams.
     Edge {
+        /// Rounds; every round measures each variant once.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Seconds per measurement.
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+        /// Size of the chat request.
+        #[arg(long, default_value_t = 4096)]
+        bytes: usize,
+    },
+    /// The filter without metrics and events, and with more and more of them: Envoy's CPU per request and requests per second.
+    Watching {
         /// Rounds; every round measures each variant once.
         #[arg(long, default_value_t = 5)]
         rounds: usize,
@@ -144,6 +158,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Envoy { rounds, seconds, bytes } => envoy_cost::run(*rounds, *seconds, *bytes),
+        Command::Watching { rounds, seconds, bytes } => watching_cost::run(*rounds, *seconds, *bytes),
         Command::Edge { rounds, seconds, bytes } => edge_cost::run(*rounds, *seconds, *bytes),
         Command::Collector { seconds, connections, batch, postgres, rate, than, rounds } => {
             collector_rate::run(&collector_rate::Wanted {
@@ -177,6 +192,8 @@ fn median(values: &mut [f64]) -> f64 {
 fn least(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::INFINITY, f64::min)
 }
+
+const CHAT_ANSWER: &str = r#"{"choices":[{"message":{"role":"assistant","content":"ok"}}]}"#;
 
 /// A chat request of about 4 KB, as benign as can be.
 fn chat_body(bytes: usize) -> String {

@@ -204,7 +204,7 @@ fn stream_request() -> Request {
 
 fn answer(saw: &UpstreamSaw) -> Response {
     if !saw.text().contains("\"stream\":true") {
-        return Response::json(r#"{"choices":[{"message":{"role":"assistant","content":"ok"}}]}"#);
+        return Response::json(super::CHAT_ANSWER);
     }
     let event = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"}}]}\n\n".to_vec();
     let answer = Response::chunked(200, vec![event; EVENTS]);
