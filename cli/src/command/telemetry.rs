@@ -1,6 +1,11 @@
 //! What `sentinel serve` tells about itself: its log, and where traces go.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    env,
+    io::{self, IsTerminal},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::ValueEnum;
 use sentinel_collector::{LogFilter, OtlpProtocol, TraceExport};
@@ -59,7 +64,9 @@ pub(super) enum LogFormat {
 pub(super) fn start_logging(format: LogFormat) -> Arc<dyn LogFilter> {
     let filter = EnvFilter::try_from_env("SENTINEL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let (filter, handle) = reload::Layer::new(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Colours are for eyes: in a file or a journal they would be noise.
+    let is_seen = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(is_seen);
     let lines = match format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

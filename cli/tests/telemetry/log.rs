@@ -19,6 +19,7 @@ fn nothing_of_a_person_is_in_the_log_at_any_level() {
         let found: Vec<&str> = log.lines().filter(|line| line.contains(canary)).collect();
         assert!(found.is_empty(), "at {filter}:\n{}", found.join("\n"));
         assert!(log.contains("request failed"), "{log}");
+        assert!(!log.contains('\u{1b}'), "colours for a file: {log}");
     }
 }
 

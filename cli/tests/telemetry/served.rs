@@ -33,7 +33,6 @@ pub(crate) fn serve(folder: &Path, format: &str, filter: &str, more: &[&str]) ->
         .args(more)
         .current_dir(folder)
         .env("SENTINEL_LOG", filter)
-        .env("NO_COLOR", "1")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
