@@ -50,6 +50,8 @@ pub(super) fn compare(variants: &mut [Variant], rounds: usize, seconds: u64, byt
     );
     let request = http1::request_bytes(&Request::json("/v1/chat/completions", body));
     for round in 0..=rounds {
+        // Each comes first as often as any other.
+        variants.rotate_left(usize::from(round > 0));
         for variant in &mut *variants {
             let (cpu_us, rps) = variant.measure(&request, Duration::from_secs(seconds))?;
             // The first round warms connections and caches.
@@ -59,6 +61,8 @@ pub(super) fn compare(variants: &mut [Variant], rounds: usize, seconds: u64, byt
             }
         }
     }
+    let n_variants = variants.len();
+    variants.rotate_right(rounds % n_variants.max(1));
     let costs: Vec<(&str, f64, f64)> = variants
         .iter_mut()
         .map(|variant| (variant.name, least(&variant.cpu_us), median(&mut variant.rps)))
