@@ -24,8 +24,8 @@ fn engine() -> Arc<Engine> {
     Arc::clone(ENGINE.get_or_init(build))
 }
 
-/// The response of an exchange whose upstream sends these pieces: what the client gets, and the event.
-fn answer<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Event) {
+/// An exchange whose upstream has begun a stream of events.
+fn streaming() -> Exchange {
     let mut exchange = Exchange::new(engine(), HeaderHold::Works, WithoutHeaderHold::default(), Time(1));
     let headers = |pairs: &[(&'static str, &'static str)]| -> Headers<'static> {
         pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
@@ -35,7 +35,13 @@ fn answer<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Event) {
     exchange.request_headers(&request, None, true, Time(1), &mut steps);
     let response = headers(&[(":status", "200"), ("content-type", "text/event-stream")]);
     exchange.response_headers(&response, false, Time(1), &mut steps);
-    steps.clear();
+    exchange
+}
+
+/// The response of an exchange whose upstream sends these pieces: what the client gets, and the event.
+fn answer<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Event) {
+    let mut exchange = streaming();
+    let mut steps = Vec::new();
     let mut got = Vec::new();
     for (piece, end) in pieces.map(|piece| (piece, false)).chain([(&b""[..], true)]) {
         exchange.response_body(piece, end, Time(1), &mut steps);
@@ -141,5 +147,41 @@ proptest! {
         if event.findings.is_empty() {
             prop_assert_eq!(whole, stream);
         }
+    }
+}
+
+/// How many of these events were held at most, each time after one more had come.
+fn held_at_most(deltas: &[String]) -> usize {
+    let mut client = 0;
+    let (mut came, mut most) = (0, 0);
+    let mut exchange = streaming();
+    let mut steps = Vec::new();
+    for delta in deltas {
+        let event = stream_of(std::slice::from_ref(delta)).replace("data: [DONE]\n\n", "");
+        exchange.response_body(event.as_bytes(), false, Time(1), &mut steps);
+        came += 1;
+        for step in steps.drain(..) {
+            client += match step {
+                Step::Release(Body::AsReceived) => 1,
+                Step::Release(Body::Replaced(bytes)) => bytes.windows(2).filter(|two| two == b"\n\n").count(),
+                _ => 0,
+            };
+        }
+        most = most.max(came - client);
+    }
+    most
+}
+
+#[test]
+fn a_stream_waits_for_what_may_become_a_number_and_for_no_more_than_that() {
+    for (delta, n_held) in
+        [("word ", 0), ("word", 0), (", ", 0), (" word 12 word", 0), (" ann@example.com", 1)]
+    {
+        assert_eq!(held_at_most(&vec![delta.to_owned(); 200]), n_held, "{delta:?}");
+    }
+    // Where every event ends like the beginning of a card number or of an IBAN, what could be one waits.
+    for delta in ["1", "12", "12 ", " 12", "1.", "(1)", " word 12", "2026-11-22", "3.14 "] {
+        let n_bytes = held_at_most(&vec![delta.to_owned(); 200]) * delta.len();
+        assert!(n_bytes <= 64 + delta.len(), "{delta:?}: {n_bytes}");
     }
 }
