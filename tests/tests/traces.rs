@@ -1,5 +1,9 @@
 //! Envoy traces by OpenTelemetry, the collector sends what the filter did, and both tell one receiver of the same trace.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report, also in the helpers that tests share")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's panic is its report, also in the helpers that tests share"
+)]
 
 use std::{
     net::SocketAddr,
