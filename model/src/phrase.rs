@@ -242,6 +242,11 @@ impl Parser<'_> {
 
     /// What is written without spaces: one word, or several where characters stand alone.
     fn words_into(&mut self, words: &mut Vec<Word>) -> Result<(), PhraseError> {
+        if let Some((word, rest)) = plain_word(self.rest) {
+            self.rest = rest;
+            words.push(Word { text: word.into(), prefix: self.eat('*') });
+            return Ok(());
+        }
         let end = self.rest.find(|c| !is_word_char(c) && !stands_alone(c)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         if word.is_empty() {
@@ -286,6 +291,14 @@ impl Parser<'_> {
     fn skip_space(&mut self) {
         self.rest = self.rest.trim_start();
     }
+}
+
+/// A word of small letters of ASCII, which folding leaves as it is, and what follows it: nearly every word of most packs.
+fn plain_word(text: &str) -> Option<(&str, &str)> {
+    let end = text.bytes().take_while(u8::is_ascii_lowercase).count();
+    let (word, rest) = text.split_at_checked(end)?;
+    let goes_on = |next: &u8| !next.is_ascii() || is_word_char(char::from(*next));
+    (!word.is_empty() && !rest.as_bytes().first().is_some_and(goes_on)).then_some((word, rest))
 }
 
 #[cfg(test)]

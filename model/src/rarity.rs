@@ -18,14 +18,28 @@ const ALONE: u32 = 300;
 #[derive(Debug)]
 pub struct Rarity {
     /// Sorted, each with its occurrences in a million.
-    words: Vec<(&'static str, u32)>,
+    words: Vec<(Sorted<'static>, u32)>,
+}
+
+/// A text in its order among others, which its first bytes as a number decide nearly always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Sorted<'t> {
+    head: u64,
+    text: &'t str,
+}
+
+impl<'t> Sorted<'t> {
+    fn new(text: &'t str) -> Self {
+        let head = text.bytes().chain(core::iter::repeat(0)).take(8);
+        Self { head: head.fold(0, |head, byte| head << 8 | u64::from(byte)), text }
+    }
 }
 
 impl Default for Rarity {
     fn default() -> Self {
         let entry = |line: &'static str| {
             let (word, count) = line.split_once(' ')?;
-            Some((word, count.parse().ok()?))
+            Some((Sorted::new(word), count.parse().ok()?))
         };
         Self { words: COMMON_WORDS.lines().filter_map(entry).collect() }
     }
@@ -62,11 +76,12 @@ impl Rarity {
         if word.text.chars().all(stands_alone) {
             return ALONE;
         }
-        let first = self.words.partition_point(|(known, _)| *known < word.text.as_str());
+        let wanted = Sorted::new(&word.text);
+        let first = self.words.partition_point(|(known, _)| *known < wanted);
         let known = self.words.get(first..).unwrap_or_default().iter();
         let same = known.take_while(|(known, _)| match word.prefix {
-            true => known.starts_with(word.text.as_str()),
-            false => *known == word.text,
+            true => known.text.starts_with(word.text.as_str()),
+            false => *known == wanted,
         });
         same.fold(RARE, |sum, (_, count)| sum.saturating_add(*count))
     }

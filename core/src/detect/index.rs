@@ -82,13 +82,13 @@ pub(super) struct Anchor {
 
 impl Index {
     pub(super) fn add_word(&mut self, word: &str, is_stem: bool, user: u32) {
-        let bytes = word.as_bytes();
-        let stem = match bytes.len() {
-            len @ 0..Word::HEAD_BYTES if is_stem => len as u8,
-            _ if is_stem => Word::HEAD_BYTES as u8,
-            _ => 0,
-        };
-        self.keys.push(Key { head: Word::head_of(bytes), stem, users: Users::one(user) });
+        self.add_head(Word::head_of(word.as_bytes()), word.len() as u32, is_stem, user);
+    }
+
+    /// A word that begins like this and has so many bytes.
+    pub(super) fn add_head(&mut self, head: u64, len: u32, is_stem: bool, user: u32) {
+        let stem = if is_stem { len.min(Word::HEAD_BYTES as u32) as u8 } else { 0 };
+        self.keys.push(Key { head, stem, users: Users::one(user) });
     }
 
     /// Answers whether the literal can be looked for: it needs a sign, or a character beyond ASCII.

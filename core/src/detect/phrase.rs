@@ -3,7 +3,7 @@
 //! Nothing backtracks: the words that a phrase may have reached are a set of bits, moved on step by step, so one
 //! anchor costs at most steps × (gap + 1) × alternatives comparisons, whatever the text.
 
-use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::ops::Range;
 
 use sentinel_model::{
@@ -36,8 +36,8 @@ pub(super) struct Lexicon {
 #[derive(Debug, Default)]
 pub(super) struct LexiconBuilder {
     lexicon: Lexicon,
-    words: BTreeMap<String, u16>,
-    stems: BTreeMap<String, u16>,
+    /// Where in it those are that begin alike: numbers are compared many times as fast as texts.
+    known: BTreeMap<(u64, u32, bool), Vec<u16>>,
     pub(super) rarity: Rarity,
 }
 
@@ -165,16 +165,15 @@ pub(super) struct Reading<'t> {
 impl LexiconBuilder {
     /// How words begin that are worth turning around; short ones are too often something else.
     pub(super) fn beginnings(&self) -> Beginnings {
-        const BYTES_MIN: usize = 5;
-        let is_long = |text: &&String| text.len() >= BYTES_MIN;
-        Beginnings::of(self.words.keys().filter(is_long), self.stems.keys().filter(is_long))
+        const BYTES_MIN: u32 = 5;
+        let long = self.lexicon.words.iter().filter(|word| word.len >= BYTES_MIN);
+        Beginnings::of(long.map(|word| (word.head.to_le_bytes(), word.prefix)))
     }
 
     pub(super) fn finish(mut self) -> Lexicon {
-        for (known, is_stem) in [(&self.words, false), (&self.stems, true)] {
-            for (text, idx) in known {
-                self.lexicon.index.add_word(text, is_stem, u32::from(*idx));
-            }
+        let Lexicon { words, index, .. } = &mut self.lexicon;
+        for (word, idx) in words.iter().zip(0..) {
+            index.add_head(word.head, word.len, word.prefix, idx);
         }
         let order = self.lexicon.index.build();
         self.lexicon.indexed = order.into_iter().map(|idx| idx as u16).collect();
@@ -184,14 +183,17 @@ impl LexiconBuilder {
     fn row(&mut self, words: &[phrase::Word]) -> Alternative {
         let first = self.lexicon.rows.len() as u32;
         for word in words {
-            let known = if word.prefix { &mut self.stems } else { &mut self.words };
-            let idx = known.get(&word.text).copied().unwrap_or_else(|| {
-                let idx = self.lexicon.words.len() as u16;
-                self.lexicon.words.push(Pattern::new(word));
-                known.insert(word.text.clone(), idx);
+            let new = Pattern::new(word);
+            let Lexicon { words, rows, .. } = &mut self.lexicon;
+            let alike = self.known.entry((new.head, new.len, new.prefix)).or_default();
+            let is_it = |idx: &&u16| words.get(usize::from(**idx)).is_some_and(|word| word.tail == new.tail);
+            let idx = alike.iter().find(is_it).copied().unwrap_or_else(|| {
+                let idx = words.len() as u16;
+                words.push(new);
+                alike.push(idx);
                 idx
             });
-            self.lexicon.rows.push(idx);
+            rows.push(idx);
         }
         Alternative { first, len: words.len() as u8 }
     }

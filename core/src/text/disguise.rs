@@ -491,6 +491,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use crate::text::Word;
 
     const WORDS: [&str; 5] = ["ignore", "all", "previous", "rules", "decode"];
 
@@ -518,8 +519,8 @@ mod tests {
     fn check(text: &str, expected: &[&str]) -> Vec<View> {
         let mut view = View::default();
         view.append(text, 0, super::super::Layers::NONE);
-        let words = WORDS.map(String::from);
-        let known = Known(Beginnings::of(words.iter(), [].iter()));
+        let heads = WORDS.map(|word| (Word::head_of(word.as_bytes()).to_le_bytes(), false));
+        let known = Known(Beginnings::of(heads.into_iter()));
         let uncovered = uncover(&view, &known, &mut Budget::for_bytes(text.len()));
         assert_eq!(uncovered.iter().map(View::text).collect::<Vec<_>>(), expected);
         uncovered

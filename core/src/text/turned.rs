@@ -34,15 +34,13 @@ struct Bits(Box<[u64; WORDS]>);
 
 impl Beginnings {
     /// Whole words, and stems, which any letter may follow.
-    pub(crate) fn of<'w>(
-        words: impl Iterator<Item = &'w String>,
-        stems: impl Iterator<Item = &'w String>,
-    ) -> Self {
+    /// What words of four bytes and more begin with, and whether any letter may follow.
+    pub(crate) fn of(words: impl Iterator<Item = ([u8; 8], bool)>) -> Self {
         let mut all = Self { plain: Bits(Box::new([0; WORDS])), rot13: Bits(Box::new([0; WORDS])) };
-        words.filter_map(|word| start_of(word.as_bytes())).for_each(|start| all.add(start));
-        for start in stems.filter_map(|stem| start_of(stem.as_bytes())) {
+        for (word, is_stem) in words {
+            let Some(start) = start_of(&word) else { continue };
             all.add(start);
-            if let [a, b, c, 0] = start {
+            if let ([a, b, c, 0], true) = (start, is_stem) {
                 (b'a'..=b'z').for_each(|d| all.add([a, b, c, d]));
             }
         }
