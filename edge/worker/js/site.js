@@ -18,7 +18,8 @@ export class Site {
     this.#options = options;
     this.#env = env;
     const config = options.config ?? env.SENTINEL ?? "";
-    this.instance = new Instance(module, typeof config === "string" ? config : JSON.stringify(config));
+    const text = typeof config === "string" ? config : JSON.stringify(config);
+    this.instance = new Instance(module, text, options.limits?.secret);
   }
 
   /** An exchange has made the instance. */
