@@ -39,7 +39,7 @@ function onNode(fetch, said) {
     outgoing.on("close", () => outgoing.writableFinished || gone.abort());
     const { method, url, headers } = incoming;
     const hasBody = method !== "GET" && method !== "HEAD";
-    const body = hasBody ? { body: Readable.toWeb(incoming), duplex: "half" } : {};
+    const body = hasBody ? { body: bodyOf(incoming), duplex: "half" } : {};
     const response = await fetch(
       new Request(`http://${headers.host}${url}`, { method, headers: lines(incoming), signal: gone.signal, ...body }),
     );
@@ -49,6 +49,19 @@ function onNode(fetch, said) {
     await pipeline(response.body ? Readable.fromWeb(response.body) : Readable.from([]), outgoing).catch(() => {});
   });
   server.listen(0, hostname, () => said(server.address().port));
+}
+
+/** Whoever has read enough of it still gets its answer, so the connection stays. */
+function bodyOf(incoming) {
+  const chunks = incoming[Symbol.asyncIterator]();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await chunks.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: () => void incoming.resume(),
+  });
 }
 
 /** Without what belongs to one hop. */

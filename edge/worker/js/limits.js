@@ -20,7 +20,7 @@ export class Limits {
   }
 
   async fetch(request) {
-    const { leases } = await request.json().catch(() => ({}));
+    const leases = (await request.json().catch(() => undefined))?.leases;
     if (!Array.isArray(leases)) return refused("leases is not a list");
     const complaints = leases.map((lease) => complaint(lease ?? {}));
     const wrong = complaints.findIndex((text) => text);

@@ -37,7 +37,7 @@ pub(crate) fn an_answer_that_breaks_off(host: Host) {
 pub(crate) fn a_stream_that_breaks_off(host: Host) {
     let site = Plan::new(host, json!({})).before(breaks_off(STREAM)).start(|_| answer());
     let seen = http1::exchange(site.addr(), &chat(HARMLESS), WITHIN).unwrap();
-    assert!(seen.as_ref().is_none_or(|seen| !seen.complete), "{seen:?}");
+    assert!(seen.as_ref().is_none_or(|seen| !seen.complete), "{seen:?}; {}", site.log());
     site.event();
     assert_eq!(site.send(&chat(ATTACK)).status, 403);
 }

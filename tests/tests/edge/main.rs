@@ -16,6 +16,7 @@ mod events;
 mod features;
 mod host;
 mod limits;
+mod package;
 mod site;
 mod store;
 mod streams;
@@ -23,12 +24,13 @@ mod table;
 mod traps;
 
 use std::{
+    panic::{UnwindSafe, catch_unwind},
     process::ExitCode,
     sync::{Arc, Mutex},
 };
 
 use anyhow::{Result, anyhow};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 
 use self::{features::FEATURES, host::Host};
 
@@ -48,11 +50,17 @@ fn run() -> Result<ExitCode> {
         for (idx, feature) in FEATURES.iter().enumerate().filter(|(_, feature)| (feature.is_for)(*host)) {
             let (host, passed) = (*host, Arc::clone(&passed));
             trials.push(Trial::test(format!("{}::{}", host.name(), feature.words), move || {
+                if feature.fails_on == Some(host) {
+                    return still_fails(|| (feature.test)(host));
+                }
                 (feature.test)(host);
                 passed.lock().map_err(|error| error.to_string())?.push((idx, host));
                 Ok(())
             }));
         }
+    }
+    if hosts.iter().any(|host| *host != Host::Viceroy) {
+        trials.extend(package::trials());
     }
     let is_whole = trials.iter().all(|trial| !args.is_filtered_out(trial)) && !args.list;
     let conclusion = libtest_mimic::run(&args, trials);
@@ -61,4 +69,12 @@ fn run() -> Result<ExitCode> {
         table::hold_against_page(&table::of(&passed))?;
     }
     Ok(conclusion.exit_code())
+}
+
+/// What a host does not do stands in the table, and whoever mends it takes it out.
+fn still_fails(test: impl FnOnce() + UnwindSafe) -> Result<(), Failed> {
+    match catch_unwind(test) {
+        Ok(()) => Err("passes, but features.rs says that it fails".into()),
+        Err(_) => Ok(()),
+    }
 }
