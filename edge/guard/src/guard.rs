@@ -3,6 +3,7 @@
 use std::{cell::RefCell, fmt::Write, rc::Rc, sync::Arc, time::Duration};
 
 use sentinel_adapter::{
+    asker::Means,
     breakers::{Breakers, Kind},
     builder::{Builder, Built, inline_bundle, trusted_keys},
     ceilings::Ceilings,
@@ -442,8 +443,12 @@ impl Guard {
         Ok((of_bundle(built, self.limits.as_ref(), &self.outbox, &self.memory), newest))
     }
 
-    pub(crate) fn heap_bytes(&self) -> usize {
-        (self.heap)()
+    /// With what a call to the collector is made, if there is one.
+    pub(crate) fn with_means<T>(&mut self, now: Time, act: impl FnOnce(&mut Means<'_>) -> T) -> Option<T> {
+        let heap_bytes = (self.heap)() as u64;
+        let Self { settings, breakers, outbox, .. } = self;
+        let collector = settings.config.collector.as_ref()?;
+        Some(act(&mut Means { collector, breakers, heap_bytes, now, host: outbox }))
     }
 
     fn poll(&mut self, now: Time) {
