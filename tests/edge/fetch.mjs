@@ -11,10 +11,14 @@ const { sentinel } = await import(`file://${wanted.edge}/fetch.js`);
 const module = readFileSync(`${wanted.edge}/guard_bg.wasm`);
 
 const hostname = "127.0.0.1";
-const serve = globalThis.Deno ? onDeno : globalThis.Bun ? onBun : onNode;
+const [serve, address] = globalThis.Deno
+  ? [onDeno, (_, info) => info.remoteAddr.hostname]
+  : globalThis.Bun
+    ? [onBun, (request, server) => server.requestIP(request)?.address]
+    : [onNode, (_, incoming) => incoming.socket.remoteAddress];
 
 for (const { name, config } of wanted.servers) {
-  const handler = sentinel(module, { ...options, config });
+  const handler = sentinel(module, { ...options, config, address });
   // Hosts with a schedule call it by themselves.
   const scheduling = (request, ...more) => {
     if (new URL(request.url).pathname !== "/-/scheduled") return handler.fetch(request, ...more);
@@ -42,6 +46,7 @@ function onNode(fetch, said) {
     const body = hasBody ? { body: bodyOf(incoming), duplex: "half" } : {};
     const response = await fetch(
       new Request(`http://${headers.host}${url}`, { method, headers: lines(incoming), signal: gone.signal, ...body }),
+      incoming,
     );
     outgoing.writeHead(response.status, Object.fromEntries(response.headers));
     outgoing.flushHeaders();

@@ -92,7 +92,11 @@ pub(crate) fn the_last_good_one_stays(host: Host) {
 pub(crate) fn one_of_a_store(host: Host) {
     let of = |bytes| Plan::new(host, trusting(json!({}))).with_store(bytes).start(|_| answer());
     let site = of(bundle(1, "monitor", &key()));
-    assert_eq!(site.send(&chat(ATTACK)).status, 200, "{}", site.log());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(site.send(&chat(ATTACK)).status, 200, "{}", site.log()));
+        }
+    });
     assert_eq!(site.event().action, Action::Monitor);
 
     for bad in [bundle(1, "monitor", &another_key()), b"this is no bundle".to_vec()] {

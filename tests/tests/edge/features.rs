@@ -2,7 +2,7 @@
 
 use sentinel_tests::engine::EdgeHost;
 
-use super::{bodies, broken, bundles, compute, events, host::Host, limits, streams, traps};
+use super::{addresses, bodies, broken, bundles, compute, events, host::Host, limits, streams, traps};
 
 #[derive(Debug)]
 pub(crate) struct Feature {
@@ -26,7 +26,7 @@ const fn in_program(words: &'static str, test: fn(Host)) -> Feature {
     Feature { words, is_for: |host| host == Host::Viceroy, test, fails_on: None }
 }
 
-pub(crate) const FEATURES: [Feature; 22] = [
+pub(crate) const FEATURES: [Feature; 23] = [
     everywhere(
         "a stream comes event by event, each before the next but one is sent",
         streams::one_comes_event_by_event,
@@ -49,6 +49,7 @@ pub(crate) const FEATURES: [Feature; 22] = [
     everywhere("a bundle from a store, from the first request on, if it is signed", bundles::one_of_a_store),
     in_script("the next one from it; a bad one leaves the last good one", bundles::the_next_one_of_a_store),
     everywhere("a body over the limit: 413, or on unread if policy says so", bodies::one_over_the_limit),
+    everywhere("the address of a client, and none that it makes up", addresses::one_is_known),
     everywhere("limits, counted in the instance: 429", limits::one_is_counted_in_the_instance),
     Feature {
         words: "limits that several workers share by durable objects",

@@ -7,6 +7,7 @@
 #![expect(clippy::panic, reason = "a condition that never comes true is reported with what is so instead")]
 #![expect(clippy::indexing_slicing, reason = "an index that is not there fails the test, as it should")]
 
+mod addresses;
 mod bodies;
 mod broken;
 mod bundles;

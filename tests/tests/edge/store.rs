@@ -3,6 +3,8 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    thread,
+    time::Duration,
 };
 
 use sentinel_harness::{upstream::Upstream, wire::Response};
@@ -18,7 +20,11 @@ impl Store {
         let server = Upstream::start_unrecorded({
             let value = Arc::clone(&value);
             move |saw| match saw.path.split('?').next() {
-                Some("/bundle") => Response::new(200, value.lock().unwrap().clone()),
+                Some("/bundle") => {
+                    // Requests come while the first one waits.
+                    thread::sleep(Duration::from_millis(200));
+                    Response::new(200, value.lock().unwrap().clone())
+                }
                 _ => Response::new(404, ""),
             }
         });
