@@ -23,7 +23,7 @@ pub enum Level {
     Critical,
 }
 
-pub trait Host {
+pub trait Host: std::fmt::Debug {
     /// Answers the token by which the answer will be known, or why the call could not be made.
     fn call(&mut self, collector: &CollectorConfig, call: Call<'_>) -> Result<u32, String>;
     fn log(&mut self, level: Level, text: &str);

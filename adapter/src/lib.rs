@@ -4,6 +4,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`alarm`] | a moment that is waited for |
+//! | [`asker`] | when the collector is asked for bundles |
 //! | [`breakers`] | one circuit breaker for each kind of call |
 //! | [`builder`], [`parts`] | engines from policies and bundles; packs and models of bundles |
 //! | [`ceilings`] | what follows from how much memory is in use |
@@ -17,6 +18,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod alarm;
+pub mod asker;
 pub mod breakers;
 pub mod builder;
 pub mod ceilings;

@@ -3,21 +3,21 @@
 //!
 //! Invariant: whatever comes, there is an active configuration, and it is never older than the newest that was accepted.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{rc::Rc, sync::Arc};
 
 use proxy_wasm::types::LogLevel;
-use sentinel_adapter::{alarm::Alarm, breakers::Kind, trial::Trial, watcher::Watcher};
-use sentinel_bundle::Newest;
-use sentinel_core::{Time, config::BundleSource, guard::breaker::Permit};
+use sentinel_adapter::{
+    asker::{Asker, Heard, Means, Package},
+    trial::Trial,
+    watcher::Watcher,
+};
+use sentinel_bundle::{BUNDLE_BYTES_MAX, Newest};
+use sentinel_core::{Time, config::BundleSource};
 
 use crate::{
-    collector, heap, host, http,
-    shelf::{Package, Shelf},
+    collector::ProxyHost,
+    heap, host, http,
+    shelf::Shelf,
     vm::{self, Active, Settings},
 };
 
@@ -46,48 +46,17 @@ impl Candidate {
 
 /// How a plugin of this VM gets its bundles.
 pub(crate) struct Poller {
-    source: BundleSource,
+    asker: Asker,
     shelf: Shelf,
     /// Of what this VM has taken from the shelf.
     generation: u64,
-    /// Of what the collector gave last, be it refused.
-    etag: Option<String>,
-    /// After a refusal, so many polls are content to hear that nothing is new.
-    patience: Option<u32>,
-    next_poll: Alarm,
-    /// A second try before that, after a failure.
-    retry: Option<Alarm>,
-    under_way: Option<UnderWay>,
-}
-
-struct UnderWay {
-    token: u32,
-    permit: Permit,
-    deadline: Alarm,
-    /// The active bundle, while its candidate is asked for.
-    fetched: Option<Package>,
 }
 
 const EXPIRED: &str = "the bundle has expired and stays until another comes";
 
-const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// A callout may be lost by its host without an answer.
-const ANSWER_GRACE: Duration = Duration::from_secs(2);
-/// Bundles are not longer, nor are their candidates.
-const BUNDLE_BYTES_MAX: usize = sentinel_bundle::BUNDLE_BYTES_MAX;
-
 impl Poller {
     pub(crate) fn new(source: BundleSource, plugin: &str) -> Self {
-        Self {
-            source,
-            shelf: Shelf::new(plugin),
-            generation: 0,
-            etag: None,
-            patience: None,
-            next_poll: Alarm::default(),
-            retry: None,
-            under_way: None,
-        }
+        Self { asker: Asker::new(source), shelf: Shelf::new(plugin), generation: 0 }
     }
 
     /// What another VM has put on the shelf since it was last looked at.
@@ -101,7 +70,7 @@ impl Poller {
             return false;
         };
         self.generation = generation;
-        self.etag = Some(package.etag.clone());
+        self.asker.knows(package.etag.clone());
         take(&package, settings, slots, &self.shelf).map(|newest| self.shelf.remember(newest)).is_some()
     }
 
@@ -123,62 +92,11 @@ impl Poller {
 
     /// Asks the collector, if this VM is the one that does, and if it is time.
     pub(crate) fn poll(&mut self, settings: &Settings, now: Time) {
-        if let Some(late) = self.under_way.take_if(|call| call.deadline.is_due(now)) {
-            self.fail(late.permit, now, "no answer");
-        }
-        let is_time = self.next_poll.is_due(now);
-        let is_second_try = !is_time && self.retry.as_mut().is_some_and(|retry| retry.is_due(now));
-        if self.under_way.is_some() || !(is_time || is_second_try) || !self.shelf.lead(&self.source, now) {
-            return;
-        }
-        self.retry = None;
-        let permit = vm::with(|vm| match is_second_try {
-            true => vm.breakers.ask_again(Kind::Bundles, now, vm::chance()),
-            false => vm.breakers.ask(Kind::Bundles, now, vm::chance()),
-        });
-        let Some(permit) = permit else {
-            if is_time {
-                let wait_ms = vm::with(|vm| vm.breakers.wait_ms(Kind::Bundles, now));
-                self.next_poll = Alarm::after(now, Duration::from_millis(wait_ms));
-            }
-            return;
-        };
-        // What was refused may be right by now: not yet valid then, or signed by a key that is trusted since.
-        self.patience = match self.patience {
-            Some(0) => {
-                self.etag = None;
-                None
-            }
-            left => left.map(|left| left - 1),
-        };
-        let path = self.source.path.clone();
-        self.fetch(settings, &path, permit, None, now);
-    }
-
-    fn fetch(
-        &mut self,
-        settings: &Settings,
-        path: &str,
-        permit: Permit,
-        fetched: Option<Package>,
-        now: Time,
-    ) {
-        let Some(collector) = settings.config.collector.as_ref() else { return };
-        let heap = heap::size_bytes().to_string();
-        let mut headers = vec![("x-sentinel-heap", heap.as_str())];
-        if !self.source.instance.is_empty() {
-            headers.push(("x-sentinel-instance", self.source.instance.as_str()));
-        }
-        if let Some(etag) = self.etag.as_deref().filter(|_| fetched.is_none()) {
-            headers.push(("if-none-match", etag));
-        }
-        self.next_poll = Alarm::after(now, jittered(Duration::from_secs(self.source.poll_s.into())));
-        match collector::call(collector, "GET", path, &headers, &[], FETCH_TIMEOUT) {
-            Ok(token) => {
-                let deadline = Alarm::after(now, FETCH_TIMEOUT + ANSWER_GRACE);
-                self.under_way = Some(UnderWay { token, permit, deadline, fetched });
-            }
-            Err(error) => self.fail(permit, now, &error.to_string()),
+        let due = self.with_means(settings, now, Asker::due).flatten();
+        if let Some(due) = due
+            && self.shelf.lead(self.asker.source(), now)
+        {
+            self.with_means(settings, now, |asker, means| asker.ask(due, means));
         }
     }
 
@@ -191,73 +109,54 @@ impl Poller {
         settings: &Rc<Settings>,
         slots: &mut Slots,
     ) -> Option<bool> {
-        let call = self.under_way.take_if(|call| call.token == token)?;
-        let now = host::now();
-        if matches!(status, Some(200 | 304 | 404)) {
-            vm::with(|vm| vm.breakers.answered(Kind::Bundles, call.permit, true, now, vm::chance()));
-        }
-        match status {
-            Some(200) => {}
-            Some(304) => return Some(false),
-            // Nothing was deployed, or the candidate has gone since: the next poll will say.
-            Some(404) => return Some(false),
-            status => {
-                self.fail(
-                    call.permit,
-                    now,
-                    &status.map_or("unreadable answer".into(), |status| format!("status {status}")),
-                );
-                return Some(false);
-            }
-        }
-        let Ok(body) = host::callout_body(body_bytes.min(BUNDLE_BYTES_MAX + 1)) else {
-            self.fail(call.permit, now, "the answer could not be read");
-            return Some(false);
+        let read = || read(body_bytes);
+        let heard =
+            self.with_means(settings, host::now(), |asker, means| asker.answered(token, status, read, means));
+        let package = match heard? {
+            Heard::NotOurs => return None,
+            Heard::Nothing => return Some(false),
+            Heard::Package(package) => package,
         };
-        let mut package = match call.fetched {
-            Some(package) => Package { candidate: body, ..package },
-            None => Package {
-                etag: host::callout_header("etag").unwrap_or_default(),
-                trial: host::callout_header("x-sentinel-candidate").unwrap_or_default(),
-                active: body,
-                candidate: Vec::new(),
-            },
-        };
-        if !package.trial.is_empty() && package.candidate.is_empty() {
-            let path = format!("{}?slot=candidate", self.source.path);
-            // Where it may not be asked for now, the next poll asks for both.
-            if let Some(permit) = vm::with(|vm| vm.breakers.ask(Kind::Bundles, now, vm::chance())) {
-                self.fetch(settings, &path, permit, Some(package), now);
-            }
-            return Some(false);
+        let newest = take(&package, settings, slots, &self.shelf);
+        self.asker.took(newest.is_some());
+        vm::with(|vm| vm.metrics.holds_last_good(newest.is_none()));
+        if let Some(newest) = newest {
+            // In this order: what is remembered as the newest is on the shelf for whoever comes.
+            self.generation = self.shelf.put(&package);
+            self.shelf.remember(newest);
         }
-        // Refused or not: there is no use in asking for the same once more.
-        self.etag = Some(std::mem::take(&mut package.etag)).filter(|etag| !etag.is_empty());
-        package.etag = self.etag.clone().unwrap_or_default();
-        let Some(newest) = take(&package, settings, slots, &self.shelf) else {
-            self.patience = Some(POLLS_AFTER_REFUSAL);
-            vm::with(|vm| vm.metrics.holds_last_good(true));
-            return Some(false);
-        };
-        self.patience = None;
-        vm::with(|vm| vm.metrics.holds_last_good(false));
-        // In this order: what is remembered as the newest is on the shelf for whoever comes.
-        self.generation = self.shelf.put(&package);
-        self.shelf.remember(newest);
-        Some(true)
+        Some(newest.is_some())
     }
 
-    fn fail(&mut self, permit: Permit, now: Time, why: &str) {
-        self.under_way = None;
-        let wait = jittered(Duration::from_secs(self.source.poll_s.into()));
-        self.next_poll = Alarm::after(now, wait);
-        self.retry = Some(Alarm::after(now, wait / SECOND_TRY));
+    fn with_means<T>(
+        &mut self,
+        settings: &Settings,
+        now: Time,
+        act: impl FnOnce(&mut Asker, &mut Means<'_>) -> T,
+    ) -> Option<T> {
+        let collector = settings.config.collector.as_ref()?;
         vm::with(|vm| {
-            vm.breakers.answered(Kind::Bundles, permit, false, now, vm::chance());
-            vm.metrics.bundle_poll_failed();
-        });
-        host::log(LogLevel::Warn, &format!("the collector could not be asked for bundles: {why}"));
+            let breakers = &mut vm.breakers;
+            let heap_bytes = heap::size_bytes();
+            let mut means = Means { collector, breakers, heap_bytes, now, host: &mut ProxyHost };
+            let done = act(&mut self.asker, &mut means);
+            for _ in 0..self.asker.take_failures() {
+                vm.metrics.bundle_poll_failed();
+            }
+            Some(done)
+        })
     }
+}
+
+/// A body that is longer than a bundle may be is refused as one.
+fn read(body_bytes: usize) -> Option<Package> {
+    let header = |name| host::callout_header(name).unwrap_or_default();
+    Some(Package {
+        etag: header("etag"),
+        trial: header("x-sentinel-candidate"),
+        active: host::callout_body(body_bytes.min(BUNDLE_BYTES_MAX + 1)).ok()?,
+        candidate: Vec::new(),
+    })
 }
 
 /// Opens what came and swaps it in. What is refused leaves everything as it was.
@@ -300,16 +199,4 @@ fn refuse(why: &str) -> Option<Newest> {
     vm::with(|vm| vm.metrics.bundle_refused());
     host::log(LogLevel::Critical, &format!("bundle refused, the last good one stays: {why}"));
     None
-}
-
-/// A second try comes after such a part of the time until the next poll.
-const SECOND_TRY: u32 = 8;
-
-/// Until what was refused is asked for once more.
-const POLLS_AFTER_REFUSAL: u32 = 9;
-
-/// A tenth more or less, so that proxies that were started together do not ask together.
-fn jittered(wait: Duration) -> Duration {
-    let chance = RandomState::new().hash_one(0) % 200;
-    wait * (900 + chance as u32) / 1_000
 }

@@ -3,20 +3,11 @@
 use std::time::Duration;
 
 use proxy_wasm::types::LogLevel;
+use sentinel_adapter::asker::Package;
 use sentinel_bundle::{Hash, Newest};
 use sentinel_core::{Time, config::BundleSource};
 
 use crate::{host, vm};
-
-/// What the collector hands out at once.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Package {
-    pub(crate) etag: String,
-    pub(crate) active: Vec<u8>,
-    /// What `x-sentinel-candidate` said, and the bytes of that bundle.
-    pub(crate) trial: String,
-    pub(crate) candidate: Vec<u8>,
-}
 
 pub(crate) struct Shelf {
     prefix: String,

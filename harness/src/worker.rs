@@ -44,6 +44,10 @@ pub struct Worker {
     pub texts: Vec<(String, String)>,
     /// Bindings to other servers.
     pub services: Vec<(String, String)>,
+    /// Namespaces of keys and values, each with the server that it asks.
+    pub stores: Vec<(String, String)>,
+    /// Classes of durable objects by the names of their bindings, each with the worker that has it.
+    pub objects: Vec<(String, String, String)>,
     /// Where `fetch` goes to.
     pub outbound: String,
     /// Further lines of its configuration, such as those of durable objects.
@@ -164,6 +168,13 @@ impl Workerd {
             }
             for (name, service) in &worker.services {
                 write!(bindings, "(name = \"{name}\", service = \"{service}\"), ")?;
+            }
+            for (name, service) in &worker.stores {
+                write!(bindings, "(name = \"{name}\", kvNamespace = \"{service}\"), ")?;
+            }
+            for (name, class, service) in &worker.objects {
+                let place = format!("(className = \"{class}\", serviceName = \"{service}\")");
+                write!(bindings, "(name = \"{name}\", durableObjectNamespace = {place}), ")?;
             }
             let Worker { name, outbound, more, .. } = worker;
             writeln!(

@@ -1,4 +1,4 @@
-//! The engines that run an exchange: the core by itself, the built filter in a fake host and in Envoy, and the built edge
+//! The engines that run an exchange: the core by itself, the built filter in a fake host and in Envoy, the built edge
 //! module in hosts of JavaScript, and the built edge program in Viceroy.
 
 mod compute;
@@ -15,7 +15,7 @@ pub use sentinel_cases::native::{Cut, Native};
 
 pub use self::{
     compute::{InViceroy, built_program},
-    edge::{EdgeHost, InEdge, built_edge},
+    edge::{EdgeHost, Entry, InEdge, Servers, built_edge},
     envoy::InEnvoy,
     wasmtime::InWasmtime,
 };

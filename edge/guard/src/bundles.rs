@@ -2,16 +2,15 @@
 //!
 //! Invariant: whatever comes, there is an active policy, and it is never older than the newest that was accepted.
 
-use std::{rc::Rc, time::Duration};
+use std::rc::Rc;
 
 use sentinel_adapter::{
-    alarm::Alarm,
-    breakers::Kind,
-    host::{Call, Host, Level},
+    asker::{Asker, Heard, Package},
+    host::{Host, Level},
     trial::Trial,
 };
-use sentinel_bundle::{BUNDLE_BYTES_MAX, Newest};
-use sentinel_core::{Time, config::BundleSource, guard::breaker::Permit};
+use sentinel_bundle::Newest;
+use sentinel_core::{Time, config::BundleSource};
 
 use crate::guard::{Answer, Candidate, Guard};
 
@@ -27,142 +26,46 @@ pub struct Offer<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Poller {
     /// `None`: nobody is asked.
-    source: Option<BundleSource>,
+    asker: Option<Asker>,
     newest: Option<Newest>,
-    /// Of what the collector gave last, be it refused.
-    etag: Option<String>,
-    /// After a refusal, so many polls are content to hear that nothing is new.
-    patience: Option<u32>,
-    next_poll: Alarm,
-    /// A second try before that, after a failure.
-    retry: Option<Alarm>,
-    under_way: Option<UnderWay>,
-}
-
-#[derive(Debug)]
-struct UnderWay {
-    token: u32,
-    permit: Permit,
-    deadline: Alarm,
-    /// The active bundle, while its candidate is asked for.
-    fetched: Option<Answer>,
 }
 
 pub(crate) const EXPIRED: &str = "the bundle has expired and stays until another comes";
 
-const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// A call may be lost by its host without an answer.
-const ANSWER_GRACE: Duration = Duration::from_secs(2);
-/// A second try comes after such a part of the time until the next poll.
-const SECOND_TRY: u32 = 8;
-/// Until what was refused is asked for once more.
-const POLLS_AFTER_REFUSAL: u32 = 9;
-
 impl Poller {
     pub(crate) fn new(source: BundleSource, newest: Option<Newest>) -> Self {
-        Self { source: Some(source), newest, ..Self::default() }
+        Self { asker: Some(Asker::new(source)), newest }
     }
 
     /// Asks the collector, if it is time.
     pub(crate) fn poll(&mut self, guard: &mut Guard, now: Time) {
-        let Some(source) = self.source.clone() else { return };
-        if let Some(late) = self.under_way.take_if(|call| call.deadline.is_due(now)) {
-            self.fail(late.permit, guard, now, "no answer");
-        }
-        let is_time = self.next_poll.is_due(now);
-        let is_second_try = !is_time && self.retry.as_mut().is_some_and(|retry| retry.is_due(now));
-        if self.under_way.is_some() || !(is_time || is_second_try) {
-            return;
-        }
-        self.retry = None;
-        let chance = guard.outbox.chance();
-        let permit = match is_second_try {
-            true => guard.breakers.ask_again(Kind::Bundles, now, chance),
-            false => guard.breakers.ask(Kind::Bundles, now, chance),
-        };
-        let Some(permit) = permit else {
-            if is_time {
-                let wait_ms = guard.breakers.wait_ms(Kind::Bundles, now);
-                self.next_poll = Alarm::after(now, Duration::from_millis(wait_ms));
+        let Some(asker) = &mut self.asker else { return };
+        guard.with_means(now, |means| {
+            if let Some(due) = asker.due(means) {
+                asker.ask(due, means);
             }
-            return;
-        };
-        // What was refused may be right by now: not yet valid then, or signed by a key that is trusted since.
-        self.patience = match self.patience {
-            Some(0) => {
-                self.etag = None;
-                None
-            }
-            left => left.map(|left| left - 1),
-        };
-        self.fetch(&source.path, &source, permit, None, guard, now);
-    }
-
-    fn fetch(
-        &mut self,
-        path: &str,
-        source: &BundleSource,
-        permit: Permit,
-        fetched: Option<Answer>,
-        guard: &mut Guard,
-        now: Time,
-    ) {
-        let Some(collector) = guard.settings.config.collector.clone() else { return };
-        let heap = guard.heap_bytes().to_string();
-        let mut headers = vec![("x-sentinel-heap", heap.as_str())];
-        if !source.instance.is_empty() {
-            headers.push(("x-sentinel-instance", source.instance.as_str()));
-        }
-        let etag = self.etag.clone().filter(|_| fetched.is_none());
-        if let Some(etag) = &etag {
-            headers.push(("if-none-match", etag.as_str()));
-        }
-        self.next_poll = Alarm::after(now, jittered(source, guard.outbox.chance()));
-        let call = Call { method: "GET", path, headers, body: Vec::new(), timeout: FETCH_TIMEOUT };
-        match guard.outbox.call(&collector, call) {
-            Ok(token) => {
-                let deadline = Alarm::after(now, FETCH_TIMEOUT + ANSWER_GRACE);
-                self.under_way = Some(UnderWay { token, permit, deadline, fetched });
-            }
-            Err(error) => self.fail(permit, guard, now, &error),
-        }
+        });
+        guard.metrics.bundle_polls_failed += asker.take_failures();
     }
 
     /// Whether the answer to a call was this one's.
     pub(crate) fn answered(&mut self, token: u32, answer: &Answer, guard: &mut Guard, now: Time) -> bool {
-        let Some(call) = self.under_way.take_if(|call| call.token == token) else { return false };
-        let is_answer = matches!(answer.status, Some(200 | 304 | 404));
-        if !is_answer || answer.body.len() > BUNDLE_BYTES_MAX {
-            let why = answer.status.map_or("no answer".to_owned(), |status| format!("status {status}"));
-            self.fail(call.permit, guard, now, &why);
-            return true;
-        }
-        let chance = guard.outbox.chance();
-        guard.breakers.answered(Kind::Bundles, call.permit, true, now, chance);
-        // Nothing is new, nothing was deployed, or the candidate has gone since: the next poll will say.
-        if answer.status != Some(200) {
-            return true;
-        }
-        let (active, candidate) = match call.fetched {
-            Some(active) => (active, answer.body.as_slice()),
-            None => (answer.clone(), &[][..]),
-        };
-        if !active.candidate.is_empty() && candidate.is_empty() {
-            if let Some(source) = self.source.clone() {
-                let path = format!("{}?slot=candidate", source.path);
-                let chance = guard.outbox.chance();
-                // Where it may not be asked for now, the next poll asks for both.
-                if let Some(permit) = guard.breakers.ask(Kind::Bundles, now, chance) {
-                    self.fetch(&path, &source, permit, Some(active), guard, now);
+        let Some(asker) = &mut self.asker else { return false };
+        let read = || Some(package(answer));
+        let heard = guard.with_means(now, |means| asker.answered(token, answer.status, read, means));
+        guard.metrics.bundle_polls_failed += asker.take_failures();
+        match heard {
+            None | Some(Heard::NotOurs) => false,
+            Some(Heard::Nothing) => true,
+            Some(Heard::Package(package)) => {
+                let Package { active, trial, candidate, .. } = &package;
+                let is_taken = self.take(&Offer { active, trial, candidate }, guard, now);
+                if let Some(asker) = &mut self.asker {
+                    asker.took(is_taken);
                 }
+                true
             }
-            return true;
         }
-        // Refused or not: there is no use in asking for the same once more.
-        self.etag = Some(active.etag.clone()).filter(|etag| !etag.is_empty());
-        let offer = Offer { active: &active.body, trial: &active.candidate, candidate };
-        self.patience = (!self.take(&offer, guard, now)).then_some(POLLS_AFTER_REFUSAL);
-        true
     }
 
     /// Opens what came and swaps it in. What is refused leaves everything as it was.
@@ -207,22 +110,9 @@ impl Poller {
         guard.candidate = candidate;
         Ok(newest)
     }
-
-    fn fail(&mut self, permit: Permit, guard: &mut Guard, now: Time, why: &str) {
-        let Some(source) = &self.source else { return };
-        self.under_way = None;
-        let chance = guard.outbox.chance();
-        let wait = jittered(source, chance);
-        self.next_poll = Alarm::after(now, wait);
-        self.retry = Some(Alarm::after(now, wait / SECOND_TRY));
-        guard.breakers.answered(Kind::Bundles, permit, false, now, chance);
-        guard.metrics.bundle_polls_failed += 1;
-        let text = format!("the collector could not be asked for bundles: {why}");
-        guard.outbox.log(Level::Warn, &text);
-    }
 }
 
-/// A tenth more or less, so that guards that were started together do not ask together.
-fn jittered(source: &BundleSource, chance: u32) -> Duration {
-    Duration::from_secs(source.poll_s.into()) * (900 + chance % 200) / 1_000
+fn package(answer: &Answer) -> Package {
+    let Answer { etag, candidate, body, .. } = answer.clone();
+    Package { etag, active: body, trial: candidate, candidate: Vec::new() }
 }

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, fmt::Write, rc::Rc, sync::Arc, time::Duration};
 
 use sentinel_adapter::{
+    asker::Means,
     breakers::{Breakers, Kind},
     builder::{Builder, Built, inline_bundle, trusted_keys},
     ceilings::Ceilings,
@@ -96,6 +97,8 @@ pub struct Guard {
     pub(crate) breakers: Breakers,
     shipper: Shipper,
     leases: Leases,
+    /// Whoever gives shares of limits: the collector, or the host.
+    limits: Option<CollectorConfig>,
     ceilings: Ceilings,
     poller: Option<Poller>,
     pub(crate) outbox: Outbox,
@@ -154,6 +157,7 @@ impl Guard {
             // Writing to a string cannot fail.
             let _ = write!(name, "{byte:02x}");
         }
+        let limits = settings.config.collector.clone();
         let poller = settings.config.bundle_source.clone().map(|source| Poller::new(source, newest));
         Ok(Self {
             name,
@@ -165,6 +169,7 @@ impl Guard {
             breakers,
             shipper: Shipper::default(),
             leases: Leases::default(),
+            limits,
             ceilings,
             poller,
             outbox,
@@ -177,6 +182,19 @@ impl Guard {
             heap,
             clock,
         })
+    }
+
+    /// Shares of limits come from the host, be there a collector or not. Guards with one secret count together; that of a
+    /// collector is its token.
+    #[must_use]
+    pub fn sharing_limits(mut self, secret: &str) -> Self {
+        if self.limits.is_none() {
+            let nobody = serde_json::json!({ "cluster": "", "token": secret });
+            self.limits = serde_json::from_value(nobody).ok();
+            let guards = guards(&self.active.engine, self.limits.as_ref(), &self.outbox, &self.memory);
+            Rc::make_mut(&mut self.active).guards = guards;
+        }
+        self
     }
 
     /// A request comes.
@@ -339,8 +357,10 @@ impl Guard {
     pub fn tick(&mut self, now: Time) -> Vec<Outgoing> {
         self.watch_expiry(now);
         self.poll(now);
+        if let Some(limits) = self.limits.as_ref() {
+            self.leases.ask(limits, &mut self.breakers, now, &mut self.outbox);
+        }
         if let Some(collector) = self.settings.config.collector.as_ref() {
-            self.leases.ask(collector, &mut self.breakers, now, &mut self.outbox);
             self.shipper.flush(collector, &mut self.breakers, now, &mut self.outbox);
         }
         self.outbox.take_calls()
@@ -357,7 +377,7 @@ impl Guard {
         if self.took_bundle(token, &answer, now) {
             return;
         }
-        let Some(collector) = self.settings.config.collector.clone() else { return };
+        let Some(limits) = self.limits.clone() else { return };
         let Answer { status, body, .. } = answer;
         let is_ok = status == Some(200) && body.len() <= leases::ANSWER_BYTES_MAX;
         // The collector answers with a JSON object. Whoever else says 200 has confirmed nothing.
@@ -366,10 +386,10 @@ impl Guard {
         let (breakers, outbox) = (&mut self.breakers, &mut self.outbox);
         let body = || is_ok.then_some(body);
         if self.leases.answered(token, body, &guards, &memory, breakers, now, outbox) {
-            self.leases.ask(&collector, breakers, now, outbox);
-            return;
+            self.leases.ask(&limits, breakers, now, outbox);
+        } else if let Some(collector) = self.settings.config.collector.as_ref() {
+            self.shipper.answered(token, status, collector, breakers, now, outbox);
         }
-        self.shipper.answered(token, status, &collector, breakers, now, outbox);
     }
 
     /// A bundle that the host has got by itself. True: it is in force, or was before.
@@ -420,11 +440,15 @@ impl Guard {
         let Settings { config, trusted } = &*self.settings;
         let built = self.builder.open(config, trusted, bytes, now.millis() / 1_000, newest)?;
         let newest = built.newest;
-        Ok((of_bundle(built, config, &self.outbox, &self.memory), newest))
+        Ok((of_bundle(built, self.limits.as_ref(), &self.outbox, &self.memory), newest))
     }
 
-    pub(crate) fn heap_bytes(&self) -> usize {
-        (self.heap)()
+    /// With what a call to the collector is made, if there is one.
+    pub(crate) fn with_means<T>(&mut self, now: Time, act: impl FnOnce(&mut Means<'_>) -> T) -> Option<T> {
+        let heap_bytes = (self.heap)() as u64;
+        let Self { settings, breakers, outbox, .. } = self;
+        let collector = settings.config.collector.as_ref()?;
+        Some(act(&mut Means { collector, breakers, heap_bytes, now, host: outbox }))
     }
 
     fn poll(&mut self, now: Time) {
@@ -524,7 +548,7 @@ fn load(
                 .open(&config, &trusted, &bytes, now.millis() / 1_000, None)
                 .map_err(|error| format!("plugin configuration: bundle: {error}"))?;
             let newest = Some(built.newest);
-            (of_bundle(built, &config, outbox, memory), newest)
+            (of_bundle(built, config.collector.as_ref(), outbox, memory), newest)
         }
         None => {
             let engine = builder.engine(config.effective_policy())?;
@@ -536,22 +560,27 @@ fn load(
     Ok((Rc::new(Settings { config, trusted }), active, newest))
 }
 
-fn of_bundle(built: Built, config: &PluginConfig, outbox: &Outbox, memory: &LocalMemory) -> Active {
+fn of_bundle(
+    built: Built,
+    limits: Option<&CollectorConfig>,
+    outbox: &Outbox,
+    memory: &LocalMemory,
+) -> Active {
     let Built { engine, bundle, expires, .. } = built;
-    let guards = guards(&engine, config.collector.as_ref(), outbox, memory);
+    let guards = guards(&engine, limits, outbox, memory);
     let (known, bundle, expires) = (known_texts(outbox), Some(bundle), Some(expires));
     Active { engine, guards, known, bundle, expires, degraded: None }
 }
 
-/// Guards that share limits have to hash alike, and what they have in common is the token of their collector.
+/// Guards that share limits have to hash alike, and what they have in common is the token for whoever counts.
 fn guards(
     engine: &Engine,
-    collector: Option<&CollectorConfig>,
+    limits: Option<&CollectorConfig>,
     outbox: &Outbox,
     memory: &LocalMemory,
 ) -> Arc<Guards> {
-    let hash = match collector {
-        Some(collector) => sha256(&[b"sentinel.leases/1\n", collector.token.as_bytes()].concat()),
+    let hash = match limits {
+        Some(limits) => sha256(&[b"sentinel.leases/1\n", limits.token.as_bytes()].concat()),
         None => outbox.secret("limits"),
     };
     let guards = Guards::new(engine.policy(), key_of(hash));

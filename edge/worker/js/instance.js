@@ -27,14 +27,19 @@ function call(of, act) {
 export class Instance {
   #module;
   #config;
+  #secret;
   #guard;
   #epoch = -1;
   #broken = 0;
 
-  /** `module`: a `WebAssembly.Module` or its bytes. Nothing is done before the first exchange. */
-  constructor(module, config) {
+  /**
+   * `module`: a `WebAssembly.Module` or its bytes. `secret`: of those who share limits, if the host gives shares of them.
+   * Nothing is done before the first exchange.
+   */
+  constructor(module, config, secret) {
     this.#module = module;
     this.#config = config;
+    this.#secret = secret;
   }
 
   get epoch() {
@@ -52,7 +57,7 @@ export class Instance {
     if (this.#epoch >= 0) this.#broken += 1;
     this.#epoch = epoch;
     const seed = crypto.getRandomValues(new Uint8Array(32));
-    this.#guard = call(epoch, () => new Guard(this.#config, seed));
+    this.#guard = call(epoch, () => new Guard(this.#config, seed, this.#secret));
     if (this.#broken > 0) this.run((guard) => guard.followsBrokenOnes(this.#broken));
   }
 

@@ -12,13 +12,15 @@ export class Site {
   /** A timer that should have fired by then is lost with the request that it belonged to. */
   #timerUntil = 0;
   #nextBundle = 0;
+  #hasLooked = false;
   #lastBundle = NOTHING;
 
   constructor(module, options, env) {
     this.#options = options;
     this.#env = env;
     const config = options.config ?? env.SENTINEL ?? "";
-    this.instance = new Instance(module, typeof config === "string" ? config : JSON.stringify(config));
+    const text = typeof config === "string" ? config : JSON.stringify(config);
+    this.instance = new Instance(module, text, options.limits?.secret);
   }
 
   /** An exchange has made the instance. */
@@ -30,7 +32,7 @@ export class Site {
     return this.#options;
   }
 
-  /** Before a request: a bundle from the host's own store, if it is time. Only the first one is waited for. */
+  /** Before a request: a bundle from the host's own store, if it is time. While there is none, requests wait for it. */
   async prepare(ctx) {
     const { bundles } = this.#options;
     if (!bundles) return;
@@ -44,7 +46,9 @@ export class Site {
 
   async #takeBundle({ store, key = "sentinel/bundle", pollSeconds = 30 }) {
     if (Date.now() < this.#nextBundle) return;
-    this.#nextBundle = Date.now() + pollSeconds * 1_000;
+    const next = Date.now() + pollSeconds * 1_000;
+    // Until somebody has had an answer, everybody looks: a host may drop what a request waits for along with its client.
+    if (this.#hasLooked) this.#nextBundle = next;
     try {
       const found = await store.get(key, { type: "arrayBuffer" });
       const bytes = found ? new Uint8Array(found) : NOTHING;
@@ -54,6 +58,9 @@ export class Site {
       if (bytes.length > 0) this.instance.run((guard) => guard.offer(bytes, "", NOTHING));
     } catch (error) {
       console.error(`sentinel: the store of bundles does not answer: ${error}`);
+    } finally {
+      this.#hasLooked = true;
+      this.#nextBundle = next;
     }
   }
 

@@ -17,7 +17,9 @@ export function handler(module, options = {}, host = {}) {
   const of = (env) => (site ??= new Site(module, typeof options === "function" ? options(env) : options, env));
   return {
     async fetch(request, env = {}, ctx = DETACHED) {
-      return answered(of(env), host, request, ctx);
+      const site = of(env);
+      const address = (site.options.address ?? host.address)?.(request, env) ?? "";
+      return answered(site, host, request, address, ctx);
     },
     /** For hosts that call at set times: what waits goes out, and bundles are asked for. */
     scheduled(_event, env = {}, ctx = DETACHED) {
@@ -28,7 +30,7 @@ export function handler(module, options = {}, host = {}) {
 
 const DETACHED = { waitUntil: (work) => work.catch(() => {}) };
 
-async function answered(site, host, request, ctx) {
+async function answered(site, host, request, address, ctx) {
   const url = new URL(request.url);
   const { headers, method } = request;
   const shown = site.metrics(method, url.pathname, headers.get("authorization"));
@@ -38,7 +40,6 @@ async function answered(site, host, request, ctx) {
   const head = [":authority", authority, ":path", url.pathname + url.search, ":method", method];
   head.push(":scheme", url.protocol.slice(0, -1));
   for (const [name, value] of headers) if (name !== "host") for (const line of linesOf(name, value)) head.push(name, line);
-  const address = host.address?.(request) ?? headers.get("cf-connecting-ip") ?? "";
   const { signal } = request;
   const message = { head, body: bodyOf(request), address, profile: site.options.profile, signal };
   const send = (to, body) => sent(site, host, url, request, to, body);

@@ -8,4 +8,6 @@ export const sentinel = (options) =>
     // Bodies come and go as they are on the wire.
     init: { encodeResponseBody: "manual" },
     reply: { encodeBody: "manual" },
+    // Set by Cloudflare; what a client sends by that name does not come through.
+    address: ({ headers }) => headers.get("cf-connecting-ip"),
   });

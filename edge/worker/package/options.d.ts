@@ -19,8 +19,16 @@ export interface Options {
   upstream?: string | Fetcher;
   /** Bundles from a store of the host. They need `trust_keys`. */
   bundles?: { store: BundleStore; key?: string; pollSeconds?: number };
-  /** Who gives shares of limits that several instances have in common, instead of the collector. */
-  limits?: Fetcher;
+  /**
+   * Who gives shares of limits that several instances have in common, instead of the collector: `shared` of
+   * `sentinel-edge/limits`. Without a collector it needs a `secret`.
+   */
+  limits?: Fetcher & { secret?: string };
+  /**
+   * The address of a client, for limits and exemptions by address; `env` is what the host calls its handler with besides.
+   * Not given: the header `cf-connecting-ip` in workerd, and none with `fetch`.
+   */
+  address?: (request: Request, env: any) => string | null | undefined;
   /** Where metrics are shown, as Prometheus reads them. */
   metrics?: { path: string; token?: string };
   /** The profile of the policy, before that of the route. */

@@ -1,4 +1,4 @@
-//! The guard for JavaScript hosts: what `js/sentinel.js` calls. Values are translated here, and nothing is decided.
+//! The guard for JavaScript hosts: what `js/instance.js` calls. Values are translated here, and nothing is decided.
 //!
 //! Headers come as one text, name and value in turn, each on a line of its own; no header has a line end in it. Values are
 //! what `fetch` calls byte strings: a character for each byte. Steps go out as a flat list of kinds and what belongs to each.
@@ -21,7 +21,7 @@ use self::text::HeaderText;
 #[global_allocator]
 static HEAP: Counted = Counted::new();
 
-/// Kinds of steps, as `js/steps.js` knows them.
+/// Kinds of steps, as `js/way.js` knows them.
 #[derive(Clone, Copy)]
 enum Kind {
     Hold = 0,
@@ -49,12 +49,16 @@ pub struct Passage {
 
 #[wasm_bindgen]
 impl Guard {
-    /// `seed` is 32 bytes of chance.
+    /// `seed` is 32 bytes of chance. `limits` is the secret of those who share limits, where the host gives shares of them.
     #[wasm_bindgen(constructor)]
-    pub fn new(config: &str, seed: &[u8]) -> Result<Self, JsError> {
+    pub fn new(config: &str, seed: &[u8], limits: Option<String>) -> Result<Self, JsError> {
         let seed = seed.first_chunk::<32>().ok_or_else(|| JsError::new("the seed is not 32 bytes"))?;
         let inner = Inner::new(config.as_bytes(), *seed, || HEAP.bytes_in_use(), now);
-        Ok(Self(Rc::new(RefCell::new(inner.map_err(|error| JsError::new(&error))?))))
+        let mut inner = inner.map_err(|error| JsError::new(&error))?;
+        if let Some(secret) = limits {
+            inner = inner.sharing_limits(&secret);
+        }
+        Ok(Self(Rc::new(RefCell::new(inner))))
     }
 
     pub fn begin(&self, headers: &str, address: &str, profile: Option<String>, end: bool) -> Passage {

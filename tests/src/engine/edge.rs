@@ -1,12 +1,6 @@
 //! The built edge module in one host of JavaScript for all cases: a server for each policy.
 
-use std::{
-    collections::HashMap,
-    env,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::HashMap, env, net::SocketAddr, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use sentinel_harness::{
@@ -85,47 +79,92 @@ impl EdgeHost {
         })
     }
 
-    /// Servers that guard what goes to `upstream`, each with a plugin configuration by the name of its server. `options` are
-    /// those of the package.
-    pub fn serve(
-        self,
-        edge: &Path,
-        configs: &[(String, String)],
-        options: &Value,
-        upstream: SocketAddr,
-        collector: SocketAddr,
-    ) -> Result<WorkerHost> {
+    /// Runs servers, all in one process.
+    pub fn serve(self, servers: &Servers) -> Result<WorkerHost> {
+        let Servers { package, configs, options, upstream, collector, store, entry, .. } = servers;
         if self == Self::Workerd {
-            let workers = configs.iter().map(|(name, config)| worker(name, config, options)).collect();
-            let externals = vec![("upstream".to_owned(), upstream), ("collector".to_owned(), collector)];
-            let wanted = Workerd { workers, externals, modules: edge.to_owned() };
+            let workers = configs.iter().map(|(name, config)| servers.worker(name, config)).collect();
+            let mut externals =
+                vec![("upstream".to_owned(), *upstream), ("collector".to_owned(), *collector)];
+            externals.extend(store.map(|store| (STORE.to_owned(), store)));
+            let wanted = Workerd { workers, externals, modules: package.clone() };
             return WorkerHost::workerd(&Self::workerd()?, &wanted);
         }
-        let servers: Vec<Value> =
+        let named: Vec<Value> =
             configs.iter().map(|(name, config)| json!({"name": name, "config": config})).collect();
         let wanted = json!({
-            "edge": edge,
+            "edge": package,
             "upstream": format!("http://{upstream}"),
             "collector": format!("http://{collector}"),
-            "servers": servers,
+            "store": store.map(|store| format!("http://{store}")),
+            "servers": named,
             "options": options,
         });
         let mut command = self.command()?;
-        command.arg(folder().join("edge/servers.mjs"));
+        command.arg(folder().join("edge").join(match entry {
+            Entry::Host => "servers.mjs",
+            Entry::Fetch => "fetch.mjs",
+        }));
         WorkerHost::script(command, configs.len(), &wanted)
     }
 }
 
-fn worker(name: &str, config: &str, options: &Value) -> Worker {
-    Worker {
-        name: name.to_owned(),
-        script: format!(
-            "import {{ sentinel }} from \"./workerd.js\";\nexport default sentinel({options});\n"
-        ),
-        texts: vec![("SENTINEL".to_owned(), config.to_owned())],
-        services: vec![("collector".to_owned(), "collector".to_owned())],
-        outbound: "upstream".to_owned(),
-        more: String::new(),
+/// What of the package a server is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// What there is for this very host.
+    Host,
+    /// `fetch.js`, in the host's own server of the web's kind.
+    Fetch,
+}
+
+/// Servers that guard what goes to one upstream.
+#[derive(Clone, Debug)]
+pub struct Servers {
+    pub package: PathBuf,
+    pub entry: Entry,
+    /// Plugin configurations by the names of their servers.
+    pub configs: Vec<(String, String)>,
+    /// Of the package.
+    pub options: Value,
+    pub upstream: SocketAddr,
+    pub collector: SocketAddr,
+    /// Where signed bundles lie.
+    pub store: Option<SocketAddr>,
+    /// Objects of the first server count limits for all of them. Only workerd has such.
+    pub has_objects: bool,
+}
+
+const STORE: &str = "store";
+
+impl Servers {
+    fn worker(&self, name: &str, config: &str) -> Worker {
+        let Self { options, .. } = self;
+        let mut script = "import { sentinel } from \"./workerd.js\";\n".to_owned();
+        let mut members = format!("...{options}");
+        if self.store.is_some() {
+            members.push_str(", bundles: { store: env.BUNDLES, key: \"bundle\", pollSeconds: 1 }");
+        }
+        if self.has_objects {
+            script.push_str(
+                "import { shared } from \"./limits.js\";\nexport { Limits } from \"./limits.js\";\n",
+            );
+            members.push_str(", limits: shared(env.LIMITS, \"a secret of these tests\")");
+        }
+        script.push_str(&format!("export default sentinel((env) => ({{ {members} }}));\n"));
+        let first = self.configs.first().map(|(first, _)| first.clone()).unwrap_or_default();
+        let objects = self.has_objects.then(|| ("LIMITS".to_owned(), "Limits".to_owned(), first.clone()));
+        let namespaces = ", durableObjectNamespaces = [(className = \"Limits\", uniqueKey = \"limits\")], durableObjectStorage = (inMemory = void)";
+        Worker {
+            name: name.to_owned(),
+            script,
+            texts: vec![("SENTINEL".to_owned(), config.to_owned())],
+            services: vec![("collector".to_owned(), "collector".to_owned())],
+            stores: self.store.map(|_| ("BUNDLES".to_owned(), STORE.to_owned())).into_iter().collect(),
+            objects: objects.into_iter().collect(),
+            outbound: "upstream".to_owned(),
+            more: if self.has_objects && name == first { namespaces.to_owned() } else { String::new() },
+        }
     }
 }
 
@@ -134,8 +173,16 @@ impl InEdge {
         let ends = Ends::start()?;
         let config = |name: &str| Ok((name.to_owned(), plugin_config(policies, name)?));
         let configs: Vec<_> = policies.names().map(config).collect::<Result<_>>()?;
-        let (upstream, collector) = (ends.upstream.addr(), ends.collector.addr());
-        let running = host.serve(&built_edge()?, &configs, &json!({}), upstream, collector)?;
+        let running = host.serve(&Servers {
+            package: built_edge()?,
+            entry: Entry::Host,
+            configs,
+            options: json!({}),
+            upstream: ends.upstream.addr(),
+            collector: ends.collector.addr(),
+            store: None,
+            has_objects: false,
+        })?;
         let addr = |name: &str| Ok((name.to_owned(), running.addr(name)?));
         let addrs = policies.names().map(addr).collect::<Result<_>>()?;
         let speaks = if host == EdgeHost::Workerd { Speaks::PlainHttp1 } else { Speaks::Http1 };

@@ -1,0 +1,46 @@
+//! Limits: of an instance, and of several workers together.
+
+use serde_json::{Value, json};
+
+use super::{
+    host::Host,
+    site::{HARMLESS, Plan, Site, answer, chat, wait_for},
+};
+
+fn limiting(limit: &Value) -> Value {
+    json!({ "policy": { "rates": { "limits": [limit] } } })
+}
+
+pub(crate) fn one_is_counted_in_the_instance(host: Host) {
+    let config = limiting(&json!({ "name": "few", "key": "route", "per_hour": 2 }));
+    let site = Site::start(host, config, |_| answer());
+    for expected in [200, 200, 429] {
+        assert_eq!(site.send(&chat(HARMLESS)).status, expected, "{}", site.log());
+        // A program has one request at a time: one that comes before the last one's event is another instance's.
+        site.event();
+    }
+}
+
+/// Two workers without a collector. Each would let as many pass by itself.
+pub(crate) fn one_is_shared_by_workers(host: Host) {
+    const LIMIT: usize = 40;
+    let limit =
+        json!({ "name": "few", "key": "route", "per_hour": LIMIT, "shared": true, "when_away": "closed" });
+    let mut config = limiting(&limit);
+    config["collector"] = json!(false);
+    let site = Plan::new(host, config).shared_with("other").start(|_| answer());
+    let mut passed = [0, 0];
+    wait_for("both are at their limit", || {
+        let sent = ["site", "other"].map(|server| site.send_to(server, &chat(HARMLESS)).status);
+        for (count, status) in passed.iter_mut().zip(sent) {
+            assert!([200, 429].contains(&status), "{status}: {}", site.log());
+            *count += usize::from(status == 200);
+        }
+        passed.iter().sum::<usize>() >= LIMIT
+    });
+    for _ in 0..10 {
+        let sent = ["site", "other"].map(|server| site.send_to(server, &chat(HARMLESS)).status);
+        assert_eq!(sent, [429, 429], "{passed:?} of {LIMIT}");
+    }
+    assert!(passed.iter().all(|count| *count > 0), "{passed:?}");
+}
