@@ -157,6 +157,7 @@ async function whatIsNoLeaseIsRefusedAndTakesNothing() {
   assert.equal(all.leases[0].granted, 10);
 }
 
+assert.throws(() => shared(new Namespace(), undefined), /secret/);
 noSpanSeesMoreThanLimitAndBurstAndABusyOneGetsNearlyAll();
 whoGotNothingGetsSomethingWhenToldToComeAgain();
 aClockThatJumpsBackStopsNobodyForLongerThanAPeriod();

@@ -65,7 +65,10 @@ export class Limits {
  * For `options.limits`: the objects of a namespace. Workers that count together have one `secret`; with it, keys are hashed
  * before anybody else sees them.
  */
-export const shared = (namespace, secret) => ({ secret, fetch: (url, init) => asked(namespace, url, init) });
+export function shared(namespace, secret) {
+  if (!secret) throw new Error("sentinel: limits are shared by a secret, and there is none; expected a text as second argument");
+  return { secret, fetch: (url, init) => asked(namespace, url, init) };
+}
 
 async function asked(namespace, url, init) {
   const { leases } = JSON.parse(new TextDecoder().decode(init.body));
