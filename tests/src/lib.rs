@@ -23,9 +23,26 @@ pub mod trap;
 
 pub use sentinel_cases::{case, expect};
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
 
 /// This crate's folder, where the data lies.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// Looks again and again until there is something to see, and panics if there is nothing for too long.
+#[track_caller]
+pub fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < within, "{what}: not within {within:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }

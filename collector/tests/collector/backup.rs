@@ -14,6 +14,7 @@ use sentinel_collector::backup::{
 use sentinel_collector::{Config, StoredEvidence};
 use serde_json::Value;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::support::{Client, Folder, config, event, start, walk};
 
@@ -84,44 +85,72 @@ pub(crate) async fn ingest(client: &Client, vm: &str, seqs: std::ops::Range<i64>
     }
 }
 
+/// Who send events to a collector all the time.
+pub(crate) struct Senders {
+    acknowledged: Arc<Mutex<BTreeSet<String>>>,
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Senders {
+    pub(crate) fn start(client: &Client, n: usize) -> Self {
+        let (acknowledged, stop) = (Arc::default(), Arc::default());
+        let send = |vm: usize| {
+            let (client, acknowledged, stop) = (client.clone(), Arc::clone(&acknowledged), Arc::clone(&stop));
+            tokio::spawn(send_until(client, format!("vm{vm}"), acknowledged, stop))
+        };
+        let tasks = (0..n).map(send).collect();
+        Self { acknowledged, stop, tasks }
+    }
+
+    /// The ids of all that was acknowledged, once it is so many.
+    pub(crate) async fn acknowledged(&self, at_least: usize) -> BTreeSet<String> {
+        loop {
+            let now = self.acknowledged.lock().await.clone();
+            if now.len() >= at_least {
+                return now;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
+async fn send_until(
+    client: Client,
+    vm: String,
+    acknowledged: Arc<Mutex<BTreeSet<String>>>,
+    stop: Arc<AtomicBool>,
+) {
+    for first in (1_i64..).step_by(50) {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let batch: Vec<Value> = (first..first + 50).map(|seq| event(&vm, seq)).collect();
+        assert_eq!(client.ingest(&batch).await["accepted"], 50);
+        acknowledged.lock().await.extend((first..first + 50).map(|seq| format!("{vm}-{seq}")));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_a_busy_collector_has_all_that_was_acknowledged_before_it_was_begun() {
     let folder = Folder::new();
     let running = folder.start().await;
-    let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
-    let stop = Arc::new(AtomicBool::new(false));
-    let senders: Vec<_> = (0..4)
-        .map(|sender| {
-            let (client, stop) = (running.client.clone(), Arc::clone(&stop));
-            let acknowledged = Arc::clone(&acknowledged);
-            tokio::spawn(async move {
-                let vm = format!("vm{sender}");
-                for first in (1_i64..).step_by(50) {
-                    if stop.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let batch: Vec<Value> = (first..first + 50).map(|seq| event(&vm, seq)).collect();
-                    assert_eq!(client.ingest(&batch).await["accepted"], 50);
-                    let ids = (first..first + 50).map(|seq| format!("{vm}-{seq}"));
-                    acknowledged.lock().await.extend(ids);
-                }
-            })
-        })
-        .collect();
+    let senders = Senders::start(&running.client, 4);
     let mut taken = Vec::new();
     for n in 0..2 {
-        while acknowledged.lock().await.len() < 500 * (n + 1) {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-        let before = acknowledged.lock().await.clone();
+        let before = senders.acknowledged(500 * (n + 1)).await;
         let made = created(&folder, Kind::Database, NOW_MS + i64::try_from(n).unwrap()).await.unwrap();
-        let after = acknowledged.lock().await.len();
+        let after = senders.acknowledged(0).await.len();
         taken.push((before, made, after));
     }
-    stop.store(true, Ordering::Relaxed);
-    for sender in senders {
-        sender.await.unwrap();
-    }
+    senders.stop().await;
     running.stop().await;
     assert!(taken.iter().any(|(before, _, after)| *after > before.len()), "nothing came in meanwhile");
     for (n, (before, made, _)) in taken.into_iter().enumerate() {

@@ -2,21 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use sentinel_collector::audit::{Check, check};
 use sentinel_collector::backup::{
     Create, Drill, Failure, Kind, Made, Restore, Restored, create, drill, restore, verify,
 };
 use sentinel_collector::{Config, StoredEvidence};
-use serde_json::Value;
-use tokio::sync::Mutex;
 
-use crate::backup::{NOW_MS, backups, elsewhere, ingest, names};
+use crate::backup::{NOW_MS, Senders, backups, elsewhere, ingest, names};
 use crate::backup_keys::deeds;
-use crate::support::{Folder, config, event, postgres, start, walk};
+use crate::support::{Folder, config, postgres, start, walk};
 
 fn on(folder: &Folder, url: &str) -> Config {
     let keys = PathBuf::from(format!("{}.keys", folder.database().display()));
@@ -63,36 +58,11 @@ async fn a_backup_of_a_busy_server_has_all_that_was_acknowledged_and_goes_back_i
     let folder = Folder::new();
     let config = on(&folder, &server.database().unwrap());
     let running = start(config.clone()).await;
-    let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
-    let stop = Arc::new(AtomicBool::new(false));
-    let senders: Vec<_> = (0..3)
-        .map(|sender| {
-            let (client, stop) = (running.client.clone(), Arc::clone(&stop));
-            let acknowledged = Arc::clone(&acknowledged);
-            tokio::spawn(async move {
-                let vm = format!("vm{sender}");
-                for first in (1_i64..).step_by(50) {
-                    if stop.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let batch: Vec<Value> = (first..first + 50).map(|seq| event(&vm, seq)).collect();
-                    assert_eq!(client.ingest(&batch).await["accepted"], 50);
-                    let ids = (first..first + 50).map(|seq| format!("{vm}-{seq}"));
-                    acknowledged.lock().await.extend(ids);
-                }
-            })
-        })
-        .collect();
-    while acknowledged.lock().await.len() < 1_500 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let before = acknowledged.lock().await.clone();
+    let senders = Senders::start(&running.client, 3);
+    let before = senders.acknowledged(1_500).await;
     let made = created(&folder, &config, NOW_MS).await.unwrap();
-    let after = acknowledged.lock().await.len();
-    stop.store(true, Ordering::Relaxed);
-    for sender in senders {
-        sender.await.unwrap();
-    }
+    let after = senders.acknowledged(0).await.len();
+    senders.stop().await;
     assert!(after > before.len(), "nothing came in meanwhile");
     assert!(made.not_noted.is_none() && deeds(&running.client).await.len() == 1, "{made:?}");
     let verified = verify(&made.path, &config, &backups(&folder)).await.unwrap();

@@ -1,11 +1,6 @@
 //! Two Envoys, a collector, and the command in the hands of an operator.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, net::SocketAddr, thread, time::Duration};
 
 use sentinel_harness::{
     bootstrap::{Bootstrap, WasmFilter},
@@ -32,17 +27,9 @@ pub(crate) struct Site {
     folder: TempDir,
 }
 
-/// Looks again and again until there is something to see.
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began.elapsed() < WITHIN, "{what}: not within {WITHIN:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    sentinel_tests::until(what, WITHIN, look)
 }
 
 impl Site {

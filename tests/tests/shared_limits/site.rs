@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use sentinel_harness::{
@@ -45,17 +45,9 @@ pub(crate) struct Server {
     child: Option<Child>,
 }
 
-/// Looks again and again until there is something to see.
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began.elapsed() < WITHIN, "{what}: not within {WITHIN:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    sentinel_tests::until(what, WITHIN, look)
 }
 
 impl Site {
