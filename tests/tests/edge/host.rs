@@ -54,25 +54,33 @@ impl Host {
 
     /// Those that can be tried on this machine; of the others it is said.
     pub(crate) fn here() -> Vec<Self> {
-        let can_be_tried = |host: &Self| {
-            let missing = host.missing();
-            if let Some(why) = &missing {
-                eprintln!("SKIPPED: the edge on {}: {why}", host.name());
+        let (asked, others) = Self::ALL.into_iter().partition::<Vec<_>, _>(|host| host.is_asked_for());
+        if !others.is_empty() {
+            let names: Vec<&str> = others.into_iter().map(Self::name).collect();
+            eprintln!("SKIPPED: the edge on {}; run it with: cargo xtask test --edge", names.join(", "));
+        }
+        let can_be_tried = |host: &Self| match host.find() {
+            Ok(()) => true,
+            Err(error) => {
+                eprintln!("SKIPPED: the edge on {}: {error:#}", host.name());
+                false
             }
-            missing.is_none()
         };
-        Self::ALL.into_iter().filter(can_be_tried).collect()
+        asked.into_iter().filter(can_be_tried).collect()
     }
 
-    fn missing(self) -> Option<String> {
-        let (variable, found) = match self {
-            Self::Package(host) | Self::Fetch(host) => ("SENTINEL_EDGE", host.command().err()),
-            Self::Viceroy => ("SENTINEL_COMPUTE", viceroy::find().err()),
-        };
-        if env::var_os(variable).is_none() {
-            return Some("run it with: cargo xtask test --edge".to_owned());
+    /// `cargo xtask test --edge` names what it has built.
+    fn is_asked_for(self) -> bool {
+        let variable = if self == Self::Viceroy { "SENTINEL_COMPUTE" } else { "SENTINEL_EDGE" };
+        env::var_os(variable).is_some()
+    }
+
+    /// Installs it, if npm has it.
+    fn find(self) -> Result<()> {
+        match self {
+            Self::Package(host) | Self::Fetch(host) => host.command().map(drop),
+            Self::Viceroy => viceroy::find().map(drop),
         }
-        found.map(|error| format!("{error:#}"))
     }
 
     pub(crate) const fn name(self) -> &'static str {
