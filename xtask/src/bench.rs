@@ -25,42 +25,12 @@ use anyhow::Result;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// No filter, a no-op filter and Sentinel in a real Envoy: requests per second and Envoy's CPU per request.
-    Envoy {
-        /// Rounds; every round measures each variant once.
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
-        /// Seconds per measurement.
-        #[arg(long, default_value_t = 3)]
-        seconds: u64,
-        /// Size of the chat request.
-        #[arg(long, default_value_t = 4096)]
-        bytes: usize,
-    },
+    Envoy(Turns),
     /// A program that passes everything on and one with Sentinel, in workerd and in Viceroy: requests per second, CPU per
     /// request, the first event of a stream, start-up, and memory of 100 streams.
-    Edge {
-        /// Rounds; every round measures each variant once.
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
-        /// Seconds per measurement.
-        #[arg(long, default_value_t = 3)]
-        seconds: u64,
-        /// Size of the chat request.
-        #[arg(long, default_value_t = 4096)]
-        bytes: usize,
-    },
+    Edge(Turns),
     /// The filter without metrics and events, and with more and more of them: Envoy's CPU per request and requests per second.
-    Watching {
-        /// Rounds; every round measures each variant once.
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
-        /// Seconds per measurement.
-        #[arg(long, default_value_t = 3)]
-        seconds: u64,
-        /// Size of the chat request.
-        #[arg(long, default_value_t = 4096)]
-        bytes: usize,
-    },
+    Watching(Turns),
     /// What the collector takes in, sealed, in the log and signed: events per second, time to the acknowledgement, memory
     /// and disk, beside a plain append to SQLite.
     Collector {
@@ -155,11 +125,25 @@ pub(crate) enum Command {
     },
 }
 
+/// Of variants that are measured in turn.
+#[derive(clap::Args)]
+pub(crate) struct Turns {
+    /// Rounds; every round measures each variant once.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds per measurement.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Size of the chat request.
+    #[arg(long, default_value_t = 4096)]
+    bytes: usize,
+}
+
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Envoy { rounds, seconds, bytes } => envoy_cost::run(*rounds, *seconds, *bytes),
-        Command::Watching { rounds, seconds, bytes } => watching_cost::run(*rounds, *seconds, *bytes),
-        Command::Edge { rounds, seconds, bytes } => edge_cost::run(*rounds, *seconds, *bytes),
+        Command::Envoy(turns) => envoy_cost::run(turns.rounds, turns.seconds, turns.bytes),
+        Command::Watching(turns) => watching_cost::run(turns.rounds, turns.seconds, turns.bytes),
+        Command::Edge(turns) => edge_cost::run(turns.rounds, turns.seconds, turns.bytes),
         Command::Collector { seconds, connections, batch, postgres, rate, than, rounds } => {
             collector_rate::run(&collector_rate::Wanted {
                 time: Duration::from_secs(*seconds),

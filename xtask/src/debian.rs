@@ -23,7 +23,7 @@ pub(crate) fn install_for_tests() -> Result<()> {
     }
     if !missing.is_empty() && !install(&missing)? {
         println!(
-            "Not installed, and tests that need them are skipped; to have them all, as root: apt-get install {}",
+            "Not installed, and tests that need them are skipped or fail; to have them all, as root: apt-get install {}",
             missing.join(" ")
         );
     }
