@@ -10,6 +10,8 @@
 pub mod artifact;
 mod bytes;
 pub mod calibration;
+#[cfg(feature = "pack")]
+pub mod coarse;
 pub mod encoder;
 mod float;
 mod lanes;

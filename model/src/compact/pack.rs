@@ -11,7 +11,7 @@ use super::{
     windows::{PART_TOKENS, WORDS_MAX},
 };
 
-const WHOLE: f32 = 127.0;
+pub(super) const WHOLE: f32 = 127.0;
 
 /// The vocabulary of these lines, each a piece as BERT writes it.
 pub fn vocabulary(lines: &str) -> Result<Vec<u8>, &'static str> {

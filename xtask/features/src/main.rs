@@ -5,6 +5,7 @@
 #![allow(clippy::print_stderr, reason = "this command talks to people")]
 
 mod arrays;
+mod coarse;
 mod count;
 mod dump;
 mod pack;
@@ -24,6 +25,8 @@ enum Command {
     Dump(dump::Args),
     /// Arrays of weights to an artefact.
     Pack(pack::Args),
+    /// An artefact with fewer steps of weight: shorter where it is compressed.
+    Coarse(coarse::Args),
     /// What an artefact makes of texts, window by window, as arrays.
     Score(score::Args),
 }
@@ -33,6 +36,7 @@ fn main() -> Result<()> {
         Command::Count(args) => count::run(&args),
         Command::Dump(args) => dump::run(&args),
         Command::Pack(args) => pack::run(&args),
+        Command::Coarse(args) => coarse::run(&args),
         Command::Score(args) => score::run(&args),
     }
 }
