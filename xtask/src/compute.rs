@@ -1,5 +1,7 @@
 //! `cargo xtask build --edge`, second part: the program for Fastly Compute, in `target/dist/compute`.
 
+mod snapshot;
+
 use std::{
     fs,
     io::Write,
@@ -11,8 +13,8 @@ use flate2::{Compression, write::GzEncoder};
 
 use crate::build::{self, WASM_TARGET};
 
-/// Compressed, as a package is uploaded. The model alone is 2.9 MiB of it.
-const COMPRESSED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Compressed, as a package is uploaded. The model is 2.9 MiB of it, and rules that are compiled beforehand 1.2 MiB.
+const COMPRESSED_BYTES_MAX: usize = 5_632 * 1024;
 
 /// Answers the file of the program.
 pub(crate) fn build() -> Result<PathBuf> {
@@ -22,7 +24,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     fs::create_dir_all(&folder)?;
     fs::copy(build::root().join("edge/compute/fastly.toml"), folder.join("fastly.toml"))?;
     let program = folder.join("sentinel.wasm");
-    fs::copy(built().join("sentinel-compute.wasm"), &program)?;
+    fs::write(&program, snapshot::of(&fs::read(built().join("sentinel-compute.wasm"))?)?)?;
     let (raw, compressed) = size(&program)?;
     println!(
         "built {} ({} KiB, {} KiB compressed, limit {} KiB)",
