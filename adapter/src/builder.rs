@@ -8,7 +8,7 @@ use sentinel_core::{CompactModel, Engine, PatternSet, config::PluginConfig, poli
 
 use crate::parts::Parts;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Builder {
     parts: Parts,
     patterns: Option<Arc<PatternSet>>,

@@ -1,8 +1,10 @@
-//! The allocator. While the program prepares itself, what is given back is made zeros: a snapshot would ship it otherwise.
+//! The allocator. While the program prepares itself, what is given back is made zeros, since a snapshot would ship it, and what
+//! is left of it between what stays is never given out again.
 #![allow(unsafe_code, reason = "an allocator has to be; it hands everything on to one that counts")]
 
 use std::{
-    alloc::{GlobalAlloc, Layout},
+    alloc::{GlobalAlloc, Layout, System},
+    arch::wasm32::memory_size,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -21,11 +23,41 @@ impl Heap {
         self.counted.bytes_in_use()
     }
 
-    pub(crate) fn wiping<T>(&self, act: impl FnOnce() -> T) -> T {
+    /// For what is to stay as long as the program.
+    pub(crate) fn settling<T>(&self, act: impl FnOnce() -> T) -> T {
         self.wipes.store(true, Relaxed);
         let result = act();
         self.wipes.store(false, Relaxed);
+        fill_holes();
         result
+    }
+}
+
+/// Instances have pages of a snapshot in common until they write to them. An allocator that goes from hole to hole would write to
+/// nearly all of them, so all holes are taken here, the large ones first; instances then begin where nothing was before.
+fn fill_holes() {
+    let (smallest, largest) = (8, 256 * 1024);
+    let layout = |size| Layout::from_size_align(size, 1).unwrap_or(Layout::new::<u8>());
+    // SAFETY: no layout is of nothing, and what is given back was given out with the same one.
+    unsafe {
+        // What memory had to grow for is above all holes.
+        let mut roof = System.alloc_zeroed(layout(largest));
+        let bytes = memory_size::<0>();
+        while !roof.is_null() && memory_size::<0>() == bytes {
+            roof = System.alloc_zeroed(layout(largest));
+        }
+        let mut size = largest;
+        while size >= smallest {
+            let mut block = System.alloc_zeroed(layout(size));
+            while !block.is_null() && block < roof {
+                block = System.alloc_zeroed(layout(size));
+            }
+            System.dealloc(block, layout(size));
+            size /= 2;
+        }
+        // Nothing is left of all that above it, either.
+        System.dealloc(System.alloc_zeroed(layout(largest)), layout(largest));
+        System.dealloc(roof, layout(largest));
     }
 }
 

@@ -15,13 +15,14 @@ static PREPARED: Mutex<Option<Builder>> = Mutex::new(None);
 // SAFETY: nothing else in the program has this name.
 #[unsafe(export_name = "sentinel-prepare")]
 extern "C" fn prepare() -> i32 {
-    let built = HEAP.wiping(Builder::prepared);
+    let built = HEAP.settling(Builder::prepared);
     let (Ok(builder), Ok(mut prepared)) = (built, PREPARED.lock()) else { return 0 };
     *prepared = Some(builder);
     1
 }
 
-/// In a program that was not prepared, all of it is left to be built.
-pub(crate) fn take() -> Builder {
-    PREPARED.lock().ok().and_then(|mut prepared| prepared.take()).unwrap_or_default()
+/// In a program that was not prepared, all of it is left to be built. What is prepared stays, so that an instance that ends does not
+/// take it apart.
+pub(crate) fn builder() -> Builder {
+    PREPARED.lock().ok().and_then(|prepared| prepared.clone()).unwrap_or_default()
 }

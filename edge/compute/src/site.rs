@@ -37,7 +37,7 @@ impl Site {
     pub(crate) fn start(seed: [u8; 32]) -> Result<Self, String> {
         let mut settings = Settings::read();
         let guard =
-            Guard::begun(prepared::take(), &settings.config, seed, || HEAP.bytes_in_use(), clock::now)?;
+            Guard::begun(prepared::builder(), &settings.config, seed, || HEAP.bytes_in_use(), clock::now)?;
         let endpoint = |name: &Option<String>| Endpoint::try_from_name(name.as_deref()?).ok();
         let (log, events) = (endpoint(&settings.log), endpoint(&settings.events));
         let bundles = settings.bundles.take().map(Bundles::new);

@@ -15,6 +15,9 @@ use wasmtime_wizer::{InstanceState, SnapshotVal, ValType, Wizer};
 
 /// The program exports it for this alone, and answers 1.
 const PREPARE: &str = "sentinel-prepare";
+/// Memory that is mostly zeros is mapped from one image for all instances where it is no larger than that. Beyond it, wasmtime
+/// copies it for each of them.
+const IMAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 pub(super) fn of(program: &[u8]) -> anyhow::Result<Vec<u8>> {
     // wasmtime's errors are not `std` errors; `{:?}` has the causes and the wasm backtrace.
@@ -45,6 +48,12 @@ impl Prepared {
         let prepare = instance.get_typed_func::<(), i32>(&mut store, PREPARE)?;
         let answer = prepare.call(&mut store, ()).context("it cannot prepare itself without a host")?;
         ensure!(answer == 1, "its rules or its model are broken; see: cargo xtask test sentinel-core");
+        let memory = instance.get_memory(&mut store, "memory").context("it exports no memory")?;
+        let last = memory.data(&store).iter().rposition(|byte| *byte != 0).unwrap_or_default();
+        ensure!(
+            last < IMAGE_BYTES_MAX,
+            "its memory is used up to byte {last}, expected less than {IMAGE_BYTES_MAX}"
+        );
         Ok(Self { store, instance })
     }
 }
