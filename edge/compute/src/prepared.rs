@@ -21,8 +21,8 @@ extern "C" fn prepare() -> i32 {
     1
 }
 
-/// In a program that was not prepared, all of it is left to be built. What is prepared stays, so that an instance that ends does not
-/// take it apart.
+/// In a program that was not prepared, all of it is left to be built. What is prepared stays, so that an instance that ends does
+/// not take it apart.
 pub(crate) fn builder() -> Builder {
     PREPARED.lock().ok().and_then(|prepared| prepared.clone()).unwrap_or_default()
 }
