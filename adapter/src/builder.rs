@@ -8,7 +8,7 @@ use sentinel_core::{CompactModel, Engine, PatternSet, config::PluginConfig, poli
 
 use crate::parts::Parts;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Builder {
     parts: Parts,
     patterns: Option<Arc<PatternSet>>,
@@ -27,6 +27,14 @@ pub struct Built {
 }
 
 impl Builder {
+    /// With the rules compiled and the model opened. No configuration, host, clock or chance has a part in that.
+    pub fn prepared() -> Result<Self, String> {
+        let mut builder = Self::default();
+        builder.patterns()?;
+        builder.model()?;
+        Ok(builder)
+    }
+
     /// With the rules and the model of this very build.
     pub fn engine(&mut self, policy: Policy) -> Result<Arc<Engine>, String> {
         let patterns = self.patterns()?;

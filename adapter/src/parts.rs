@@ -7,7 +7,7 @@ use sentinel_bundle::Hash;
 use sentinel_core::{CompactModel, PatternSet};
 use sentinel_model::Pack;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Parts {
     packs: BTreeMap<Hash, Arc<PatternSet>>,
     models: BTreeMap<Hash, Arc<CompactModel>>,

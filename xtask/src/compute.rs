@@ -1,5 +1,7 @@
 //! `cargo xtask build --edge`, second part: the program for Fastly Compute, in `target/dist/compute`.
 
+mod snapshot;
+
 use std::{
     fs,
     io::Write,
@@ -11,18 +13,18 @@ use flate2::{Compression, write::GzEncoder};
 
 use crate::build::{self, WASM_TARGET};
 
-/// Compressed, as a package is uploaded. The model alone is 2.9 MiB of it.
-const COMPRESSED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Compressed, as a package is uploaded. The model is 2.9 MiB of it, and rules that are compiled beforehand 1.2 MiB.
+const COMPRESSED_BYTES_MAX: usize = 5_632 * 1024;
 
-/// Answers the file of the program.
+/// Answers the file of the program, as instances begin with it.
 pub(crate) fn build() -> Result<PathBuf> {
     compiled(&[])?;
-    let folder = build::target_dir().join("dist/compute");
+    let folder = folder();
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
     fs::copy(build::root().join("edge/compute/fastly.toml"), folder.join("fastly.toml"))?;
-    let program = folder.join("sentinel.wasm");
-    fs::copy(built().join("sentinel-compute.wasm"), &program)?;
+    let program = program();
+    fs::write(&program, snapshot::of(&fs::read(unprepared())?)?)?;
     let (raw, compressed) = size(&program)?;
     println!(
         "built {} ({} KiB, {} KiB compressed, limit {} KiB)",
@@ -33,6 +35,16 @@ pub(crate) fn build() -> Result<PathBuf> {
     );
     ensure!(compressed <= COMPRESSED_BYTES_MAX, "the program is over its size budget");
     Ok(program)
+}
+
+/// What [`build`] made.
+pub(crate) fn program() -> PathBuf {
+    folder().join("sentinel.wasm")
+}
+
+/// The same before it is prepared, once that is built.
+pub(crate) fn unprepared() -> PathBuf {
+    built().join("sentinel-compute.wasm")
 }
 
 /// The program that hands everything on, for benches.
@@ -51,6 +63,10 @@ fn compiled(what: &[&str]) -> Result<()> {
     args.extend(["--target", WASM_TARGET, "--profile", "wasm"]);
     args.extend(what);
     build::cargo(&args)
+}
+
+fn folder() -> PathBuf {
+    build::target_dir().join("dist/compute")
 }
 
 fn target() -> PathBuf {

@@ -1,9 +1,11 @@
 //! The guard as a program for Fastly Compute, and for Viceroy, which is its host on one's own machine.
 //!
-//! An instance has one request at a time and stays for the next one: rules are compiled once, and what it remembers it keeps.
+//! An instance has one request at a time and stays for the next one, and what it remembers it keeps. Rules are compiled before
+//! the program is shipped.
 //!
 //! | file | what |
 //! |---|---|
+//! | `prepared.rs`, `heap.rs` | what all instances begin with; the allocator |
 //! | `site.rs` | what the exchanges of an instance have in common |
 //! | `exchange.rs`, `way.rs`, `head.rs` | one exchange, one direction of it, heads of messages |
 //! | `settings.rs`, `bundles.rs` | what the stores of the service say |
@@ -19,6 +21,8 @@ mod calls;
 mod clock;
 mod exchange;
 mod head;
+mod heap;
+mod prepared;
 mod raw;
 mod settings;
 mod site;

@@ -6,7 +6,6 @@ use std::{
 };
 
 use fastly::{Request, log::Endpoint};
-use sentinel_adapter::heap::Counted;
 use sentinel_guard::Guard;
 
 use crate::{
@@ -14,11 +13,10 @@ use crate::{
     calls::Calls,
     clock,
     exchange::{self, Over, Target},
+    heap::HEAP,
+    prepared,
     settings::Settings,
 };
-
-#[global_allocator]
-static HEAP: Counted = Counted::new();
 
 pub(crate) struct Site {
     settings: Settings,
@@ -38,7 +36,8 @@ impl Site {
     /// `Err` only if the rules of this very build do not compile.
     pub(crate) fn start(seed: [u8; 32]) -> Result<Self, String> {
         let mut settings = Settings::read();
-        let guard = Guard::new(&settings.config, seed, || HEAP.bytes_in_use(), clock::now)?;
+        let guard =
+            Guard::begun(prepared::builder(), &settings.config, seed, || HEAP.bytes_in_use(), clock::now)?;
         let endpoint = |name: &Option<String>| Endpoint::try_from_name(name.as_deref()?).ok();
         let (log, events) = (endpoint(&settings.log), endpoint(&settings.events));
         let bundles = settings.bundles.take().map(Bundles::new);

@@ -128,7 +128,18 @@ impl Guard {
         heap: fn() -> usize,
         clock: fn() -> Time,
     ) -> Result<Self, String> {
-        let (mut outbox, mut builder) = (Outbox::new(seed), Builder::default());
+        Self::begun(Builder::default(), config, seed, heap, clock)
+    }
+
+    /// The same with what was built before there was a configuration.
+    pub fn begun(
+        mut builder: Builder,
+        config: &[u8],
+        seed: [u8; 32],
+        heap: fn() -> usize,
+        clock: fn() -> Time,
+    ) -> Result<Self, String> {
+        let mut outbox = Outbox::new(seed);
         let memory = LocalMemory::default();
         let mut metrics = Metrics::default();
         let loaded = load(config, &mut builder, &outbox, &memory, clock());

@@ -1,6 +1,8 @@
 //! What only the program for Fastly Compute has.
 
-use sentinel_harness::{http1, wire::Request};
+use std::collections::BTreeMap;
+
+use sentinel_harness::{http1, viceroy::REQUESTS_OF_AN_INSTANCE, wire::Request};
 use serde_json::{Value, json};
 
 use super::{
@@ -29,4 +31,19 @@ pub(crate) fn a_host_name_that_is_none(host: Host) {
     assert!(site.take_forwarded().is_empty());
     assert!(!site.log().contains("panicked"), "{}", site.log());
     assert_eq!(site.send(&chat(HARMLESS)).status, 200);
+}
+
+/// What an instance is called is made of the same seed as its keys.
+pub(crate) fn instances_have_no_chance_in_common(host: Host) {
+    const INSTANCES: usize = 3;
+    let mut of_each = BTreeMap::<String, usize>::new();
+    for _ in 0..2 {
+        let site = Site::start(host, json!({}), |_| answer());
+        for _ in 0..INSTANCES * REQUESTS_OF_AN_INSTANCE {
+            assert_eq!(site.send(&chat(HARMLESS)).status, 200);
+            *of_each.entry(site.event().vm).or_default() += 1;
+        }
+    }
+    assert!(of_each.len() >= 2 * INSTANCES, "{of_each:?}");
+    assert!(of_each.values().all(|events| *events <= REQUESTS_OF_AN_INSTANCE), "{of_each:?}");
 }

@@ -26,7 +26,7 @@ const fn in_program(words: &'static str, test: fn(Host)) -> Feature {
     Feature { words, is_for: |host| host == Host::Viceroy, test, fails_on: None }
 }
 
-pub(crate) const FEATURES: [Feature; 23] = [
+pub(crate) const FEATURES: [Feature; 24] = [
     everywhere(
         "a stream comes event by event, each before the next but one is sent",
         streams::one_comes_event_by_event,
@@ -75,4 +75,5 @@ pub(crate) const FEATURES: [Feature; 23] = [
     },
     in_program("events in a log endpoint, too", compute::events_stand_in_a_log_endpoint_too),
     in_program("a host name that is none does not end the service", compute::a_host_name_that_is_none),
+    in_program("instances draw keys of their own, each", compute::instances_have_no_chance_in_common),
 ];

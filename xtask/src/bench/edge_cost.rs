@@ -1,6 +1,8 @@
 //! What the edge costs: in workerd a worker that passes everything on and one with Sentinel, in Viceroy two such programs, each
 //! in a process of its own, with one upstream; rounds are interleaved so that whatever else the machine does hits all alike.
 
+mod instances;
+
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -108,6 +110,7 @@ pub(super) fn run(rounds: usize, seconds: u64, bytes: usize) -> Result<()> {
             let (pass, guard) = (compute::pass_through()?, compute::build()?);
             variants.push(start(PASS_THROUGH[1], &|| program(pass.clone()))?);
             variants.push(start("viceroy: sentinel", &|| program(guard.clone()))?);
+            instances::run(&binary, upstream.addr(), rounds)?;
         }
         Err(error) => println!("SKIPPED: Viceroy: {error:#}"),
     }
