@@ -81,6 +81,8 @@ fn measure(wanted: &Wanted<'_>, sentinel: &Path, floor: f64) -> Result<()> {
 
     let place = Place::new(wanted.postgres)?;
     let collector = place.start(sentinel)?;
+    // What is made at first use (partitions, plans) is no part of what is sustained.
+    one(collector.addr, connections, batch, Duration::from_millis(1), None)?;
     let sent = send(collector.addr, connections, batch, time, Some(part))?;
     let n_events: u64 = sent.iter().map(|one| one.n_events).sum();
     println!(

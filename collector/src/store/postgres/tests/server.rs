@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::record;
 use crate::domain::{DataKeyRow, Filter, Kept, NewEvent, Sealed};
-use crate::store::postgres::PostgresStore;
+use crate::store::postgres::{PostgresStore, session::Sessions};
 use crate::store::{KeyChange, Keys, Log, Store, suite};
 use sentinel_harness::postgres::{Postgres, PostgresOptions};
 
@@ -209,4 +209,16 @@ fn measured(vm: &str, seq: i64, n_words: i64) -> crate::domain::Record {
         sealed: Sealed { key: 1, bytes: vec![seq as u8; 600] },
         ..suite::new_event(vm, seq)
     })
+}
+
+#[tokio::test]
+async fn a_writer_waits_for_disks_and_puts_little_off() {
+    let server = super::server();
+    let server = super::server();
+    let mut writer = Sessions::to(&server.database().unwrap()).unwrap().writer().await.unwrap();
+    for (name, wanted) in [("synchronous_commit", "on"), ("gin_pending_list_limit", "512kB")] {
+        let show = sqlx::AssertSqlSafe(format!("SHOW {name}"));
+        let set: String = sqlx::query_scalar(show).fetch_one(&mut writer).await.unwrap();
+        assert_eq!(set, wanted, "{name}");
+    }
 }
