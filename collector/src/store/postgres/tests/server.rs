@@ -214,7 +214,6 @@ fn measured(vm: &str, seq: i64, n_words: i64) -> crate::domain::Record {
 #[tokio::test]
 async fn a_writer_waits_for_disks_and_puts_little_off() {
     let server = super::server();
-    let server = super::server();
     let mut writer = Sessions::to(&server.database().unwrap()).unwrap().writer().await.unwrap();
     for (name, wanted) in [("synchronous_commit", "on"), ("gin_pending_list_limit", "512kB")] {
         let show = sqlx::AssertSqlSafe(format!("SHOW {name}"));
