@@ -196,7 +196,7 @@ fn no_request_fails_and_no_verdict_is_of_two_bundles() {
     }
     assert!(tally.policies.values().all(|policies| policies.len() == 1), "{:?}", tally.policies);
     assert_eq!(tally.vms.len(), WORKERS as usize, "VMs started anew");
-    // Both are under load at first, so that what requests hold is no growth.
+    // The least that was seen under load; when the load is over, nothing is held for requests.
     let early = heaps.iter().map(|(in_use, _)| *in_use).min().unwrap();
     until("a VM holds no more than it did with an earlier bundle", SWAP_WITHIN, || {
         let late = in_use();

@@ -46,17 +46,25 @@ fn fill_holes() {
         while !roof.is_null() && memory_size::<0>() == bytes {
             roof = System.alloc_zeroed(layout(largest));
         }
+        if roof.is_null() {
+            return;
+        }
         let mut size = largest;
         while size >= smallest {
             let mut block = System.alloc_zeroed(layout(size));
             while !block.is_null() && block < roof {
                 block = System.alloc_zeroed(layout(size));
             }
-            System.dealloc(block, layout(size));
+            if !block.is_null() {
+                System.dealloc(block, layout(size));
+            }
             size /= 2;
         }
         // Nothing is left of all that above it, either.
-        System.dealloc(System.alloc_zeroed(layout(largest)), layout(largest));
+        let above = System.alloc_zeroed(layout(largest));
+        if !above.is_null() {
+            System.dealloc(above, layout(largest));
+        }
         System.dealloc(roof, layout(largest));
     }
 }
