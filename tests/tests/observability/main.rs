@@ -178,9 +178,10 @@ fn day(site: &mut Site, traffic: &Traffic) {
     of_outage.iter().for_each(|alert| site.tells(alert));
     provoked.iter().for_each(|alert| site.is_over(alert));
 
+    let began = Instant::now();
     site.collector.start().unwrap();
     // What was dropped meanwhile is missing for ever; that it went missing is news only for a while.
-    site.tells("SentinelVmGaps");
+    site.has_told("SentinelVmGaps", began);
     of_outage.iter().chain(["SentinelVmGaps"].iter()).for_each(|alert| site.is_over(alert));
 
     for alert in provoked.iter().skip(2).chain(&of_outage) {
