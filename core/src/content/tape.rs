@@ -156,17 +156,18 @@ impl Tape {
             return Err(why);
         }
         let edits = mask::edits(&self.text, 0, &self.masks, names);
-        let text = String::from_utf8(splice(&self.text, &edits)).map_err(|_| LeftOut::NotText)?;
-        let bytes = length_in_event(&text) + edits.len() * MASK_BYTES + self.frame_bytes();
+        let whole = String::from_utf8(splice(&self.text, &edits)).map_err(|_| LeftOut::NotText)?;
+        let bytes = length_in_event(&whole) + edits.len() * MASK_BYTES + self.frame_bytes();
         if bytes > self.bytes_max {
             return Err(LeftOut::TooLong);
         }
         let masks: Vec<Masked> = edits.iter().filter_map(|edit| self.masked(edit)).collect();
-        let told = self.into_told();
-        let events = told.placed(&text, &masks).ok_or(LeftOut::NotMasked)?;
-        if has_more(engine, &text, &events) {
+        let mut told = self.into_told();
+        let events = told.placed(&masks).ok_or(LeftOut::NotMasked)?;
+        if has_more(engine, &whole, &events) {
             return Err(LeftOut::NotMasked);
         }
+        let text = told.split(&whole, &masks).ok_or(LeftOut::NotMasked)?;
         Ok((text, masks, told))
     }
 
@@ -190,7 +191,7 @@ impl Tape {
             }
             last_event = Some(event);
         }
-        Told { kinds: self.kinds, events, over: self.is_over }
+        Told { aside: String::new(), kinds: self.kinds, events, over: self.is_over }
     }
 }
 

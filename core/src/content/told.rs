@@ -4,7 +4,7 @@
 //!
 //! Invariant: the pieces come in the order of the stream, so that places in the text lead back to those in the stream.
 
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use core::ops::Range;
 
 use sentinel_model::Channel;
@@ -19,6 +19,9 @@ use crate::{
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Told {
+    /// What stands by itself: names and numbers. What goes on from event to event is the text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub aside: String,
     /// The kinds of pieces there are; a piece names its own by its place here.
     pub kinds: Vec<Kind>,
     /// The pieces of each event that has some.
@@ -82,13 +85,13 @@ impl Kind {
     }
 }
 
-/// A piece where it stood in the stream, and where it stands in the kept text.
+/// A piece where it stood in the stream, and where it stands in all that was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
     /// Where it began in the stream, and how long it was.
     pub(crate) at: u32,
     pub(crate) len: u32,
-    /// Its place in the text; masks made it longer or shorter.
+    /// Its place in all that was kept, piece after piece; masks made it longer or shorter.
     pub(crate) shown: Span,
     pub(crate) kind: Kind,
 }
@@ -101,8 +104,31 @@ pub(crate) struct Retold {
 }
 
 impl Told {
-    /// All pieces in order. Nothing where they do not make up the text: then somebody else wrote this.
-    pub(crate) fn placed(&self, text: &str, masks: &[Masked]) -> Option<Vec<Vec<Placed>>> {
+    /// All pieces in order, and what was kept of them. Nothing where they do not make up the texts: then somebody else
+    /// wrote this.
+    pub(crate) fn whole(&self, text: &str, masks: &[Masked]) -> Option<(String, Vec<Vec<Placed>>)> {
+        let events = self.placed(masks)?;
+        let (mut whole, mut text, mut aside) = (String::new(), text, self.aside.as_str());
+        for placed in events.iter().flatten() {
+            let rest = if placed.kind.alone { &mut aside } else { &mut text };
+            let (piece, behind) = rest.split_at_checked(placed.shown.len() as usize)?;
+            whole.push_str(piece);
+            *rest = behind;
+        }
+        (text.is_empty() && aside.is_empty()).then_some((whole, events))
+    }
+
+    /// The two texts of all that was kept.
+    pub(super) fn split(&mut self, whole: &str, masks: &[Masked]) -> Option<String> {
+        let mut text = String::new();
+        for placed in self.placed(masks)?.iter().flatten() {
+            let into = if placed.kind.alone { &mut self.aside } else { &mut text };
+            into.push_str(whole.get(placed.shown.range())?);
+        }
+        Some(text)
+    }
+
+    pub(super) fn placed(&self, masks: &[Masked]) -> Option<Vec<Vec<Placed>>> {
         let (mut end, mut shown_end) = (0_u32, 0_u32);
         let mut masks = masks.iter().peekable();
         let mut place = |piece: &Piece| {
@@ -114,13 +140,12 @@ impl Told {
             }
             let shown = Span { start: shown_end, end: shown_end.checked_add(shown_len)? };
             shown_end = shown.end;
-            text.get(shown.range())?;
             let kind = *self.kinds.get(piece.kind as usize)?;
             Some(Placed { at, len: piece.len, shown, kind })
         };
-        let mut events = self.events.iter().map(|pieces| pieces.iter().map(&mut place).collect());
-        let events = events.by_ref().collect::<Option<Vec<Vec<Placed>>>>()?;
-        (masks.next().is_none() && shown_end as usize == text.len()).then_some(events)
+        let of_event = |pieces: &Vec<Piece>| pieces.iter().map(&mut place).collect();
+        let events = self.events.iter().map(of_event).collect::<Option<_>>()?;
+        masks.next().is_none().then_some(events)
     }
 }
 

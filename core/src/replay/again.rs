@@ -99,11 +99,11 @@ impl<'a> Again<'a> {
     /// What is found in a stream, event by event. What could not be read of it is in no text, so its receipt says that.
     fn hear(&mut self, direction: Direction, text: &KeptText, told: &Told) -> Result<Read, NoReplay> {
         let (engine, profile) = (self.engine, self.profile);
-        let events = told.placed(&text.text, &text.masks).ok_or(NoReplay::Pieces)?;
+        let (whole, events) = told.whole(&text.text, &text.masks).ok_or(NoReplay::Pieces)?;
         // How the events were framed makes no difference to what stood in them.
         let mut stream = Stream::new(Framing::Lines, direction, core::mem::take(&mut self.kept));
         for retold in events.iter().filter_map(|event| Retold::of(event)) {
-            stream.hear(engine, profile, text.text.as_bytes(), retold);
+            stream.hear(engine, profile, whole.as_bytes(), retold);
         }
         let hits = stream.into_hits(engine, profile, told.over);
         let gaps = self.receipt(direction).map(|receipt| receipt.gaps.clone()).unwrap_or_default();
