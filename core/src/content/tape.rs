@@ -30,8 +30,8 @@ pub(crate) struct Tape {
     text: Vec<u8>,
     places: Vec<Place>,
     kinds: Vec<Kind>,
-    /// What stood by itself and had no finding.
-    once: BTreeSet<(u32, Vec<u8>)>,
+    /// What stood by itself and had no finding, of each kind.
+    once: Vec<BTreeSet<Vec<u8>>>,
     n_events: u32,
     /// At places of `text`.
     masks: Vec<Mask>,
@@ -57,7 +57,7 @@ impl Tape {
             text: Vec::new(),
             places: Vec::new(),
             kinds: Vec::new(),
-            once: BTreeSet::new(),
+            once: Vec::new(),
             n_events: 0,
             masks: Vec::new(),
             n_hits: 0,
@@ -90,7 +90,7 @@ impl Tape {
 
     fn add(&mut self, bytes: &[u8], event_at: u32, segment: &Segment, is_found: bool) {
         let kind = self.kind(Kind::of(segment));
-        if !segment.is_text && !is_found && !self.once.insert((kind, bytes.into())) {
+        if !segment.is_text && !is_found && self.is_known(kind, bytes) {
             return;
         }
         let at = segment.span.start.saturating_add(event_at);
@@ -106,10 +106,21 @@ impl Tape {
         }
     }
 
+    /// From now on it is.
+    fn is_known(&mut self, kind: u32, bytes: &[u8]) -> bool {
+        let Some(once) = self.once.get_mut(kind as usize) else { return false };
+        let is_known = once.contains(bytes);
+        if !is_known {
+            once.insert(bytes.into());
+        }
+        is_known
+    }
+
     fn kind(&mut self, kind: Kind) -> u32 {
         let known = self.kinds.iter().position(|known| *known == kind);
         let idx = known.unwrap_or_else(|| {
             self.kinds.push(kind);
+            self.once.push(BTreeSet::new());
             self.kinds.len() - 1
         });
         idx as u32
