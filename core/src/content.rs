@@ -5,11 +5,16 @@
 //! which a part was not read is not kept at all; and what is masked is read once more before it is kept. What is left out
 //! is named.
 
+mod tape;
+mod told;
+
 use alloc::{borrow::ToOwned, boxed::Box, string::String, vec::Vec};
 
 use sentinel_model::Family;
 use serde::{Deserialize, Serialize};
 
+pub use self::told::{Kind, Piece, Told};
+pub(crate) use self::{tape::Tape, told::{Placed, Retold}};
 use crate::{
     act::{Edit, mask, mask::Placeholders, splice},
     action::{Action, Direction, Verdict},
@@ -53,7 +58,7 @@ pub enum LeftOut {
     NotRead,
     /// Refused before anybody looked at it.
     NotJudged,
-    /// Judged event by event, and never held as a whole.
+    /// Judged event by event, by a filter that keeps nothing of that.
     Stream,
     TooLong,
     NotText,
@@ -65,12 +70,15 @@ pub enum LeftOut {
     NotMasked,
 }
 
-/// A body as it was judged, decoded if it came encoded.
+/// A body as it was judged, decoded if it came encoded, or what was read of a stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeptText {
-    /// As what it was read: `json`, `text`, `form`, `lines`, `auto` (nobody said) or `unknown`.
+    /// As what it was read: `json`, `text`, `form`, `lines`, `auto` (nobody said) or `unknown`; `events` for a stream.
     pub format: String,
     pub text: String,
+    /// Where in the stream the text comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
     /// In order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub masks: Vec<Masked>,
@@ -187,15 +195,41 @@ impl Draft {
                 let lift = (lift != Lift::default()).then_some(lift);
                 let format = body.format.name().to_owned();
                 let judged = body.judged;
-                Part::Kept(Box::new(KeptText { format, text, masks, judged, lift, opinions, across, sheds }))
+                let told = None;
+                Part::Kept(Box::new(KeptText {
+                    format,
+                    text,
+                    told,
+                    masks,
+                    judged,
+                    lift,
+                    opinions,
+                    across,
+                    sheds,
+                }))
             }
             Err(left_out) => Part::LeftOut { left_out },
         };
         self.put(body.direction, part);
     }
 
-    pub(crate) fn leave_out(&mut self, direction: Direction, left_out: LeftOut) {
-        self.put(direction, Part::LeftOut { left_out });
+    /// A stream that is over, or as much of it as came.
+    pub(crate) fn keep_stream(&mut self, engine: &Engine, direction: Direction, judged: Judged, tape: Tape) {
+        let part = match tape.tell(engine, &mut self.names) {
+            Ok((text, masks, told)) => Part::Kept(Box::new(KeptText {
+                format: EVENTS.to_owned(),
+                text,
+                told: Some(told),
+                masks,
+                judged,
+                lift: None,
+                opinions: Vec::new(),
+                across: false,
+                sheds: false,
+            })),
+            Err(left_out) => Part::LeftOut { left_out },
+        };
+        self.put(direction, part);
     }
 
     fn put(&mut self, direction: Direction, part: Part) {
@@ -304,3 +338,6 @@ fn length_in_event(text: &str) -> usize {
 
 /// The three numbers of a mask, at their longest.
 const MASK_BYTES: usize = 28;
+
+/// What a stream was read as.
+pub(crate) const EVENTS: &str = "events";

@@ -31,7 +31,7 @@ use crate::{
     action::{Action, Direction, Verdict},
     admit::{Gate, Guards, Peer},
     config::WithoutHeaderHold,
-    content::{self, Content, Draft, Judged, LeftOut, Witnessed},
+    content::{self, Content, Draft, Judged, LeftOut, Tape, Witnessed},
     decide::{Decision, decide},
     detect::{Catalog, KnownTexts, drift::ToolMemory, leak::Memory},
     engine::{Engine, Kept},
@@ -441,6 +441,10 @@ impl Exchange {
     /// The one event of this exchange. Consumes it: there is no other way to end, and none without the receipts.
     pub fn finish(mut self, id: EventId<'_>, now: Time, degraded: Option<&str>) -> Event {
         let watches = self.profile().mode == Mode::Monitor;
+        if let Some(mut stream) = self.response.stream.take() {
+            self.keep_stream(Direction::Response, &mut stream);
+            self.response.stream = Some(stream);
+        }
         let content = self.take_content();
         let kept_content = self.profile().kept_content().cloned();
         let Self {
@@ -740,12 +744,14 @@ impl Exchange {
             return self.gap(direction, GapReason::Encoding, false, steps);
         }
         let kept = core::mem::take(&mut self.kept);
-        if let Some(content) = self.content.as_mut() {
-            content.leave_out(direction, LeftOut::Stream);
-        }
+        let tape = self.content.is_some().then(|| Tape::new(self.content_bytes_max()));
         let side = self.side_mut(direction);
         (side.state, side.intake) = (State::Streaming, intake);
-        side.stream = Some(Box::new(Stream::new(framing, direction, kept)));
+        let mut stream = Box::new(Stream::new(framing, direction, kept));
+        if let Some(tape) = tape {
+            stream.records(tape);
+        }
+        side.stream = Some(stream);
         let counts_tokens = self.usage.is_some() || self.gate.as_ref().is_some_and(Gate::counts_tokens);
         if let Some(stream) = self.side_mut(direction).stream.as_mut().filter(|_| counts_tokens) {
             stream.reads_usage();
@@ -798,7 +804,8 @@ impl Exchange {
         self.close(direction, stream, State::Refused);
     }
 
-    fn close(&mut self, direction: Direction, stream: Stream, state: State) {
+    fn close(&mut self, direction: Direction, mut stream: Stream, state: State) {
+        self.keep_stream(direction, &mut stream);
         note_usage(&stream, self.gate.as_mut(), &mut self.usage);
         let (decision, receipt, restored) = stream.into_outcome();
         self.restored += restored;
@@ -961,11 +968,21 @@ impl Exchange {
 
     fn keep_content(&mut self, direction: Direction, bytes: &[u8], decision: &Decision, seen: Witnessed) {
         let format = self.side_mut(direction).format;
-        let bytes_max = self.profile().kept_content().map_or(0, |wanted| wanted.max_bytes);
+        let bytes_max = self.content_bytes_max();
         let body = content::Body { direction, format, bytes, judged: Judged::of(decision), bytes_max };
         if let Some(content) = self.content.as_mut() {
             content.keep(&self.engine, &body, seen);
         }
+    }
+
+    fn keep_stream(&mut self, direction: Direction, stream: &mut Stream) {
+        if let (Some(tape), Some(content)) = (stream.take_tape(), self.content.as_mut()) {
+            content.keep_stream(&self.engine, direction, Judged::of(stream.decision()), tape);
+        }
+    }
+
+    fn content_bytes_max(&self) -> u32 {
+        self.profile().kept_content().map_or(0, |wanted| wanted.max_bytes)
     }
 
     fn take_content(&mut self) -> Option<Content> {

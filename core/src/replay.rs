@@ -97,6 +97,8 @@ pub enum NoReplay {
     Profile(String),
     /// A text that no reader is named for.
     Format(String),
+    /// Pieces of a stream that do not make up its text.
+    Pieces,
 }
 
 impl core::fmt::Display for NoReplay {
@@ -105,6 +107,7 @@ impl core::fmt::Display for NoReplay {
             Self::NoContent => f.write_str("the event has no content"),
             Self::Profile(name) => write!(f, "the policy has no profile {name:?}"),
             Self::Format(name) => write!(f, "the content has the unknown format {name:?}"),
+            Self::Pieces => f.write_str("the pieces of the stream do not make up the text of the content"),
         }
     }
 }

@@ -15,6 +15,7 @@ use sentinel_model::Channel;
 use crate::{
     act::{Edit, mask, restore, splice},
     action::{Action, Direction},
+    content::{LeftOut, Retold, Tape},
     decide::{Decision, decide},
     detect::{self, Budget, Hit, Hits, leak::Watch},
     engine::{Engine, Kept},
@@ -58,6 +59,8 @@ pub(crate) struct Stream {
     skips: bool,
     /// What the answer says of the tokens that it took, if anybody asks.
     usage: Option<Usage>,
+    /// What its event shall carry of it, if policy wants that.
+    tape: Option<Tape>,
 }
 
 /// What the receiver has seen of the stream, for an end that refers to it.
@@ -79,7 +82,8 @@ type Lane = (Channel, u32);
 #[derive(Debug)]
 struct Window {
     lane: Lane,
-    context: String,
+    /// The end of what was released, with where in the stream it stood.
+    context: View,
     /// Spans are offsets in the stream.
     segments: Vec<Segment>,
     /// End of the text that was judged.
@@ -120,7 +124,16 @@ impl Stream {
             opening: Opening::default(),
             skips: false,
             usage: None,
+            tape: None,
         }
+    }
+
+    pub(crate) fn records(&mut self, tape: Tape) {
+        self.tape = Some(tape);
+    }
+
+    pub(crate) fn take_tape(&mut self) -> Option<Tape> {
+        self.tape.take()
     }
 
     pub(crate) fn reads_usage(&mut self) {
@@ -170,6 +183,9 @@ impl Stream {
     pub(crate) fn refuse(&mut self, reason: GapReason) {
         self.decision.refuse(reason);
         self.receipt.append(&Receipt::unscanned(reason, 0));
+        if let Some(tape) = &mut self.tape {
+            tape.lose(LeftOut::PartsUnread);
+        }
     }
 
     /// Whether something is kept back that came in before.
@@ -199,20 +215,40 @@ impl Stream {
         (self.decision, self.receipt, self.restored)
     }
 
+    /// An event of a stream that was told, behind those before it.
+    pub(crate) fn hear(&mut self, engine: &Engine, profile: &Profile, text: &[u8], told: Retold) {
+        self.held.extend_from_slice(text.get(told.text).unwrap_or_default());
+        let event = Extraction { segments: told.segments, ..Extraction::default() };
+        self.judge_read(engine, profile, self.held.len(), event);
+        self.release(false);
+    }
+
+    /// What was found in a stream that was told.
+    pub(crate) fn into_hits(mut self, engine: &Engine, profile: &Profile, is_over: bool) -> Vec<Hit> {
+        if is_over {
+            self.close(engine, profile);
+        }
+        self.hits
+    }
+
     fn judge_event(&mut self, engine: &Engine, profile: &Profile, end: usize) {
         self.kept.laps.enter(Layer::Traffic);
-        let start = self.judged;
-        self.judged = end;
-        self.ends.push(end);
-        let at = self.base.saturating_add(start as u32);
-        let bytes = self.held.get(start..end).unwrap_or_default();
-        let mut event = match core::str::from_utf8(bytes) {
+        let bytes = self.held.get(self.judged..end).unwrap_or_default();
+        let event = match core::str::from_utf8(bytes) {
             Ok(text) => read_event(self.framing, self.direction, text),
             Err(_) => Extraction::unreadable(self.direction, bytes, GapReason::UnknownEvent),
         };
         if let (Some(usage), Ok(text)) = (self.usage.as_mut(), core::str::from_utf8(bytes)) {
             payloads(self.framing, text).for_each(|(_, payload)| usage.read(payload));
         }
+        self.judge_read(engine, profile, end, event);
+    }
+
+    fn judge_read(&mut self, engine: &Engine, profile: &Profile, end: usize, mut event: Extraction) {
+        let start = core::mem::replace(&mut self.judged, end);
+        self.ends.push(end);
+        let at = self.base.saturating_add(start as u32);
+        let bytes = self.held.get(start..end).unwrap_or_default();
         let mut new_hits = Vec::new();
         let mut budget = Budget::for_bytes(bytes.len() + CONTEXT_BYTES);
         let alone = Extraction {
@@ -220,6 +256,9 @@ impl Stream {
             ..Extraction::default()
         };
         self.judge_alone(engine, bytes, at, &alone, &mut new_hits, &mut budget);
+        if let Some(tape) = &mut self.tape {
+            tape.record(bytes, at, &event, &new_hits);
+        }
         let mut masks = restore::edits(bytes, &alone, &self.kept.placeholders, profile.response.restore);
         self.restored += masks.len() as u32;
         masks.iter_mut().for_each(|edit| edit.span = edit.span.shifted(at));
@@ -249,6 +288,9 @@ impl Stream {
         }
         if budget.is_spent() {
             event.gaps.push(Gap::new(GapReason::Budget, Span::whole(end - start)));
+            if let Some(tape) = &mut self.tape {
+                tape.lose(LeftOut::PartsUnread);
+            }
         }
         self.receipt.append(&Receipt::account(end - start, &scanned, event.gaps.clone()));
         self.edits.extend(masks);
@@ -308,6 +350,7 @@ impl Stream {
         let grows =
             engine.detectors_with(&watch).into_iter().filter_map(|detector| detector.open(&view)).min();
         let placeholder = self.restore_window(profile, lane, &view, is_final);
+        let base = self.base;
         let window = self.window(lane);
         let end = window.segments.last().map_or(window.judged, |segment| segment.span.end);
         let is_open = |hit: &Hit| hit.span.end == end && !is_final;
@@ -316,7 +359,7 @@ impl Stream {
         window.open = open_hits.into_iter().chain(grows).chain(placeholder).min();
         let judged = core::mem::replace(&mut window.judged, end);
         hits.into_iter()
-            .filter(|hit| !hit.span.is_empty() && hit.span.end >= judged && !is_open(hit))
+            .filter(|hit| hit.span.end > base && hit.span.end >= judged && !is_open(hit))
             .collect()
     }
 
@@ -357,7 +400,7 @@ impl Stream {
         let mut view = View::default();
         let mut starts = Vec::new();
         let Some(window) = self.windows.get(idx) else { return (view, starts) };
-        view.recall(&window.context, base);
+        view.copy(&window.context, 0, window.context.text().len());
         for segment in &window.segments {
             starts.push(view.text().len());
             let start = (segment.span.start - base) as usize;
@@ -385,6 +428,9 @@ impl Stream {
     ) -> Vec<Edit> {
         if hits.is_empty() {
             return Vec::new();
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.hide(engine, extraction, hits);
         }
         let terms = engine.terms(profile, &self.kept.exemptions);
         let decision = decide(terms, self.direction, engine.catalog(), hits, extraction);
@@ -442,6 +488,9 @@ impl Stream {
         if !new_hits.is_empty() {
             self.conclude(engine, profile, new_hits, &[]);
         }
+        if let Some(tape) = &mut self.tape {
+            tape.is_over = true;
+        }
     }
 
     fn give_up(&mut self, engine: &Engine, profile: &Profile, end: usize) {
@@ -449,6 +498,9 @@ impl Stream {
         let at = self.base.saturating_add(self.judged as u32);
         let gap = Gap::new(GapReason::Size, Span { start: at, end: at.saturating_add(len as u32) });
         self.receipt.append(&Receipt::unscanned(GapReason::Size, len));
+        if let Some(tape) = &mut self.tape {
+            tape.lose(LeftOut::PartsUnread);
+        }
         self.judged = end;
         self.ends.push(end);
         self.conclude(engine, profile, Vec::new(), &[gap]);
@@ -502,10 +554,9 @@ impl Stream {
             return;
         }
         let end = starts.get(n_left).copied().unwrap_or(view.text().len());
-        let text = view.text().get(..end).unwrap_or("");
-        let from =
-            (text.len().saturating_sub(CONTEXT_BYTES)..text.len()).find(|at| text.is_char_boundary(*at));
-        window.context = String::from(text.get(from.unwrap_or(text.len())..).unwrap_or(""));
+        let from = view.text().floor_char_boundary(end.saturating_sub(CONTEXT_BYTES));
+        window.context.clear();
+        window.context.copy(&view, from, end);
         window.segments.drain(..n_left);
     }
 
@@ -519,7 +570,7 @@ impl Stream {
         match self.windows.iter().position(|window| window.lane == lane) {
             Some(idx) => idx,
             None => {
-                let (context, segments) = (String::new(), Vec::new());
+                let (context, segments) = (View::default(), Vec::new());
                 self.windows.push(Window { lane, context, segments, judged: 0, chars: 0, open: None });
                 self.windows.len() - 1
             }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{Comparison, NoReplay, Turn, compare, finding_span, way::Way};
 use crate::{
     action::{Action, Direction, Verdict},
-    content::{Content, Judged, KeptText, LeftOut, Part},
+    content::{Content, Judged, KeptText, LeftOut, Part, Placed, Retold, Told},
     decide::{Decision, Terms, decide},
     detect::{Contexts, Hit, RuleIdx, RuleInfo},
     engine::{Engine, Kept},
@@ -14,8 +14,9 @@ use crate::{
     guard::session::OnQuarantine,
     inspect::Aids,
     policy::Profile,
-    receipt::{Gap, GapReason},
-    traffic::{Extraction, Format, extract},
+    receipt::{Gap, GapReason, Receipt},
+    stream::Stream,
+    traffic::{Extraction, Format, Framing, extract},
 };
 
 pub(super) struct Again<'a> {
@@ -47,23 +48,13 @@ impl<'a> Again<'a> {
 
     fn judge(&mut self, direction: Direction, text: &KeptText) -> Result<Comparison, NoReplay> {
         let (engine, profile) = (self.engine, self.profile);
-        let format = Format::of_name(&text.format).ok_or_else(|| NoReplay::Format(text.format.clone()))?;
-        let body = text.text.as_bytes();
-        self.kept.sheds = text.sheds;
-        let extraction = extract(format, direction, body);
-        let mut reading = engine.read(profile, direction, body, extraction, &self.kept, Aids::default());
-        engine.go_on_to_the_end(&mut reading);
-        if !text.opinions.is_empty() && reading.question(profile).is_some() {
-            reading.answer(Some(text.opinions.clone()));
-        }
-        let (mut extraction, found) = reading.settled(engine, profile, direction, body);
-        self.gaps(direction, &mut extraction);
-        if direction == Direction::Request {
-            engine.remember(profile, body, &extraction, &found, &mut self.kept.memory);
-        }
+        let Read { extraction, hits: found, way } = match &text.told {
+            Some(told) => self.hear(direction, text, told)?,
+            None => self.read(direction, text)?,
+        };
         let recorded: Vec<&Finding> =
             self.event.findings.iter().filter(|finding| finding.direction == direction).collect();
-        let Sorted { hits, masked, outside, .. } = self.sort(direction, text, &found, &recorded);
+        let Sorted { hits, masked, outside, .. } = self.sort(direction, text, &way, &found, &recorded);
         let terms =
             Terms { lift: text.lift.unwrap_or_default(), ..engine.terms(profile, &self.kept.exemptions) };
         let mut decision = decide(terms, direction, engine.catalog(), &hits, &extraction);
@@ -85,18 +76,56 @@ impl<'a> Again<'a> {
         Ok(comparison)
     }
 
+    /// What is found in a body.
+    fn read(&mut self, direction: Direction, text: &KeptText) -> Result<Read, NoReplay> {
+        let (engine, profile) = (self.engine, self.profile);
+        let format = Format::of_name(&text.format).ok_or_else(|| NoReplay::Format(text.format.clone()))?;
+        let body = text.text.as_bytes();
+        self.kept.sheds = text.sheds;
+        let extraction = extract(format, direction, body);
+        let mut reading = engine.read(profile, direction, body, extraction, &self.kept, Aids::default());
+        engine.go_on_to_the_end(&mut reading);
+        if !text.opinions.is_empty() && reading.question(profile).is_some() {
+            reading.answer(Some(text.opinions.clone()));
+        }
+        let (mut extraction, hits) = reading.settled(engine, profile, direction, body);
+        self.gaps(direction, &mut extraction);
+        if direction == Direction::Request {
+            engine.remember(profile, body, &extraction, &hits, &mut self.kept.memory);
+        }
+        Ok(Read { extraction, hits, way: Way::new(&text.masks) })
+    }
+
+    /// What is found in a stream, event by event. What could not be read of it is in no text, so its receipt says that.
+    fn hear(&mut self, direction: Direction, text: &KeptText, told: &Told) -> Result<Read, NoReplay> {
+        let (engine, profile) = (self.engine, self.profile);
+        let (whole, events) = told.whole(&text.text, &text.masks).ok_or(NoReplay::Pieces)?;
+        // How the events were framed makes no difference to what stood in them.
+        let mut stream = Stream::new(Framing::Lines, direction, core::mem::take(&mut self.kept));
+        for retold in events.iter().filter_map(|event| Retold::of(event)) {
+            stream.hear(engine, profile, whole.as_bytes(), retold);
+        }
+        let hits = stream.into_hits(engine, profile, told.over);
+        let gaps = self.receipt(direction).map(|receipt| receipt.gaps.clone()).unwrap_or_default();
+        let pieces: Vec<Placed> = events.into_iter().flatten().collect();
+        let way = Way::through(&pieces, &text.masks);
+        Ok(Read { extraction: Extraction { gaps, ..Extraction::default() }, hits, way })
+    }
+
     /// What the host had no time for, and how long texts were before they were masked, is as it was then.
     fn gaps(&self, direction: Direction, extraction: &mut Extraction) {
         let is_recorded =
             |gap: &Gap| matches!(gap.reason, GapReason::Length | GapReason::SecondLook | GapReason::Opinion);
-        let receipts = &self.event.receipt;
-        let receipt = match direction {
-            Direction::Request => Some(&receipts.request),
-            Direction::Response => receipts.response.as_ref(),
-        };
-        let recorded = receipt.into_iter().flat_map(|receipt| &receipt.gaps).filter(|gap| is_recorded(gap));
+        let recorded = self.receipt(direction).into_iter().flat_map(|receipt| &receipt.gaps);
         extraction.gaps.retain(|gap| !is_recorded(gap));
-        extraction.gaps.extend(recorded.copied());
+        extraction.gaps.extend(recorded.filter(|gap| is_recorded(gap)).copied());
+    }
+
+    fn receipt(&self, direction: Direction) -> Option<&Receipt> {
+        match direction {
+            Direction::Request => Some(&self.event.receipt.request),
+            Direction::Response => self.event.receipt.response.as_ref(),
+        }
     }
 
     /// What is decided by: what was found again, at the places that it had in the body, and what can only be taken from
@@ -105,10 +134,10 @@ impl<'a> Again<'a> {
         &self,
         direction: Direction,
         text: &KeptText,
+        way: &Way,
         found: &[Hit],
         recorded: &[&'f Finding],
     ) -> Sorted<'f> {
-        let way = Way::new(&text.masks);
         let mut sorted = Sorted::default();
         let is_same = |hit: &Hit, finding: &Finding| {
             let is_rule = self.rule(hit).is_some_and(|rule| rule.id == finding.rule);
@@ -204,6 +233,13 @@ impl<'a> Again<'a> {
             decision.raise(profile.mode, action);
         }
     }
+}
+
+/// What was found again, at places of the kept text.
+struct Read {
+    extraction: Extraction,
+    hits: Vec<Hit>,
+    way: Way,
 }
 
 /// Why a finding cannot come again.

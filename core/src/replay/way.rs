@@ -2,23 +2,50 @@
 
 use alloc::vec::Vec;
 
-use crate::{content::Masked, span::Span};
+use crate::{
+    content::{Masked, Placed},
+    span::Span,
+};
 
 /// From places in the kept text to those of the body.
 #[derive(Debug)]
-pub(super) struct Way(Vec<(Masked, Span)>);
+pub(super) struct Way(Vec<Step>);
+
+/// A stretch of the body that is another in the text.
+#[derive(Debug)]
+struct Step {
+    of: Masked,
+    shown: Span,
+    /// Otherwise nobody told what was there.
+    is_mask: bool,
+}
 
 impl Way {
     /// `masks` are in order.
     pub(super) fn new(masks: &[Masked]) -> Self {
+        Self::of(masks.iter().map(|mask| (*mask, true)))
+    }
+
+    /// The way through a stream, of which only pieces were told.
+    pub(super) fn through(pieces: &[Placed], masks: &[Masked]) -> Self {
+        let ends = core::iter::once(0).chain(pieces.iter().map(|piece| piece.at.saturating_add(piece.len)));
+        let between = ends.zip(pieces).map(|(start, piece)| Masked { start, end: piece.at, shown: 0 });
+        let mut steps: Vec<(Masked, bool)> = between.map(|gap| (gap, false)).collect();
+        steps.extend(masks.iter().map(|mask| (*mask, true)));
+        // A gap ends where its piece begins, so it comes before a mask at that place.
+        steps.sort_by_key(|(step, is_mask)| (step.start, step.end, *is_mask));
+        Self::of(steps.into_iter())
+    }
+
+    fn of(steps: impl Iterator<Item = (Masked, bool)>) -> Self {
         let mut shift = 0_i64;
-        let place = |mask: &Masked| {
-            let start = u32::try_from(i64::from(mask.start) + shift).unwrap_or_default();
-            let end = start.saturating_add(mask.shown);
-            shift += i64::from(mask.shown) - i64::from(mask.end.saturating_sub(mask.start));
-            (*mask, Span { start, end })
+        let place = |(of, is_mask): (Masked, bool)| {
+            let start = u32::try_from(i64::from(of.start) + shift).unwrap_or_default();
+            let end = start.saturating_add(of.shown);
+            shift += i64::from(of.shown) - i64::from(of.end.saturating_sub(of.start));
+            Step { of, shown: Span { start, end }, is_mask }
         };
-        Self(masks.iter().map(place).collect())
+        Self(steps.map(place).collect())
     }
 
     pub(super) fn back(&self, span: Span) -> Span {
@@ -30,7 +57,7 @@ impl Way {
     fn at(&self, at: u32, is_start: bool) -> u32 {
         let mut behind = 0;
         let mut edge = 0;
-        for (mask, shown) in &self.0 {
+        for Step { of: mask, shown, .. } in &self.0 {
             let is_before = at < shown.start || (at == shown.start && !(is_start && shown.is_empty()));
             if is_before {
                 break;
@@ -45,13 +72,17 @@ impl Way {
 
     /// Whether a place of the kept text is at a mask.
     pub(super) fn touches(&self, span: Span) -> bool {
-        self.0.iter().any(|(_, shown)| span.start <= shown.end && shown.start <= span.end)
+        self.masks().any(|step| span.start <= step.shown.end && step.shown.start <= span.end)
     }
 
     /// Whether a place of the body was masked in part.
     pub(super) fn is_under(&self, span: Span) -> bool {
         let masked = |mask: &Masked| Span { start: mask.start, end: mask.end };
-        self.0.iter().any(|(mask, _)| masked(mask).overlaps(span))
+        self.masks().any(|step| masked(&step.of).overlaps(span))
+    }
+
+    fn masks(&self) -> impl Iterator<Item = &Step> {
+        self.0.iter().filter(|step| step.is_mask)
     }
 }
 

@@ -274,7 +274,7 @@ impl View {
     }
 
     /// A stretch of another view, as it stands there.
-    pub(super) fn copy(&mut self, from: &Self, start: usize, end: usize) {
+    pub(crate) fn copy(&mut self, from: &Self, start: usize, end: usize) {
         let mut at = start;
         while at < end {
             let Some(piece) = from.piece_at(at) else { return };

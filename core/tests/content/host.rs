@@ -94,6 +94,16 @@ impl Host {
         request: Body<'_>,
         response: Option<Body<'_>>,
     ) -> Event {
+        self.exchange(headers, request, response, true)
+    }
+
+    fn exchange(
+        &mut self,
+        headers: &[(&str, &str)],
+        request: Body<'_>,
+        response: Option<Body<'_>>,
+        is_whole: bool,
+    ) -> Event {
         self.ms += 1_000;
         let now = Time(self.ms * 1_000_000);
         let peer = Peer { address: "192.0.2.1:5000".into(), ..Peer::default() };
@@ -117,10 +127,16 @@ impl Host {
             let lines = [(":status", "200"), ("content-type", response.media_type)];
             let pairs = lines.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
             exchange.response_headers(&pairs, false, now, &mut steps);
-            exchange.response_body(response.bytes, true, now, &mut steps);
+            exchange.response_body(response.bytes, is_whole, now, &mut steps);
             self.opine(&mut exchange, sentinel_core::Direction::Response, now, &mut steps);
         }
         exchange.finish(EventId { vm: "test", seq: 1 }, now, None)
+    }
+
+    /// With a stream as its answer that never ends.
+    pub(crate) fn pass_cut_off(&mut self, request: &str, stream: &str) -> Event {
+        let answer = Body { media_type: "text/event-stream", bytes: stream.as_bytes() };
+        self.exchange(&[], json_body(request), Some(answer), false)
     }
 
     fn opine(

@@ -6,3 +6,4 @@ mod host;
 mod kept;
 mod private;
 mod replayed;
+mod streams;

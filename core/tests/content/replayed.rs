@@ -8,7 +8,7 @@ use sentinel_core::{
 };
 use serde_json::{Value, json};
 
-use crate::host::{Body, Host, answer, chat, engine, json_body, keeping};
+use crate::host::{Host, answer, chat, engine, json_body, keeping};
 
 /// Of the event as it is stored.
 fn again(host: &Host, event: &Event) -> Replay {
@@ -89,19 +89,6 @@ fn answers_are_judged_with_their_requests() {
     let replayed = again(&host, &event);
     assert!(!replayed.differs() && replayed.request == Turn::LeftOut(LeftOut::TooLong), "{replayed:#?}");
     assert_eq!(judged(replayed.response.as_ref().unwrap()).outside.len(), 1);
-}
-
-#[test]
-fn a_stream_is_named_and_its_request_judged() {
-    let mut host = Host::keeping(json!({}));
-    let stream = Body {
-        media_type: "text/event-stream",
-        bytes: b"data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n",
-    };
-    let event = host.pass(&[], json_body(&chat("hello")), Some(stream));
-    let replayed = again(&host, &event);
-    assert!(!replayed.differs());
-    assert_eq!(replayed.response, Some(Turn::LeftOut(LeftOut::Stream)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ import { card } from "../parts.js";
 
 const LEFT_OUT = {
   no_body: "There was none.", not_read: "It was not read; the receipt says why.", not_judged: "It was refused before anybody looked at it.",
-  stream: "It was judged event by event and never held as a whole.", too_long: "It is longer than policy keeps.", not_text: "It is no text.",
+  stream: "It was judged event by event, by a filter that keeps nothing of streams.", too_long: "It is longer than policy keeps.", not_text: "It is no text.",
   multipart: "It has files with names of their own.", parts_unread: "A part was not read, and so not masked.", not_masked: "Something private was still found in what was masked.",
 };
 
@@ -46,12 +46,47 @@ export function texts({ content, findings = [], receipt }) {
   if (shown.length === 0) return null;
   return card("Where it stands", shown.map(([direction, part, found, account]) => [
     h("h3", direction === "request" ? "Request" : "Answer"),
-    part?.text !== undefined ? marked(part, found) : part ? h("p", { class: "dim" }, `The text was not kept. ${LEFT_OUT[part.left_out] ?? words(part.left_out ?? "")}`) : strip(found, account?.bytes)]),
+    part?.told ? told(part, found) : part?.text !== undefined ? marked(part, found) : part ? h("p", { class: "dim" }, `The text was not kept. ${LEFT_OUT[part.left_out] ?? words(part.left_out ?? "")}`) : strip(found, account?.bytes)]),
   content ? h("p", { class: "hint" }, "Masked before it was sent here: what was private is a placeholder.") : h("p", { class: "hint" }, "The text itself was not kept. A policy that asks for content in events keeps it, masked."));
 }
 
+/** A stream, put together: what was said, each answer and channel by itself, and the names and numbers around it. */
+function told({ text, masks = [], told: { aside = "", kinds, events } }, findings) {
+  const [said, beside] = [text, aside].map((text) => ({ bytes: new TextEncoder().encode(text), at: 0 }));
+  const lanes = new Map();
+  let at = 0;
+  for (const [skipped, length, kind] of events.flat()) {
+    const start = at + skipped;
+    const inside = masks.filter((mask) => mask[0] >= start && mask[1] <= start + length);
+    const shownLength = inside.reduce((sum, [from, to, by]) => sum + by - (to - from), length);
+    const { channel = "text", choice = 0, alone = false } = kinds[kind] ?? {};
+    const name = alone ? "Around it" : `${words(channel)}${choice > 0 ? `, answer ${choice + 1}` : ""}`;
+    if (!lanes.has(name)) lanes.set(name, { alone, bytes: [], masks: [], end: 0 });
+    const lane = lanes.get(name);
+    // For this text, everything between its pieces is not there.
+    lane.masks.push([lane.end, start, alone ? 1 : 0], ...inside);
+    const from = alone ? beside : said;
+    lane.bytes.push(...(alone ? [0x20] : []), ...from.bytes.subarray(from.at, from.at + shownLength));
+    from.at += shownLength;
+    lane.end = at = start + length;
+  }
+  const sorted = [...lanes].sort(([, a], [, b]) => a.alone - b.alone);
+  return sorted.map(([name, lane]) => {
+    const text = new TextDecoder().decode(new Uint8Array(lane.bytes));
+    const body = marked({ text, masks: lane.masks }, findings, unescaped);
+    return lane.alone ? h("details", h("summary", "Names and numbers that came with it"), body) : [sorted.length > 2 ? h("h4", name) : null, body];
+  });
+}
+
+const ESCAPES = { n: "\n", t: "\t", r: "", b: "", f: "" };
+
+/** The inside of a JSON string, for people. */
+function unescaped(text) {
+  return text.replace(/\\(?:u([0-9a-fA-F]{4})|(.))/g, (_, code, letter) => (code ? String.fromCharCode(parseInt(code, 16)) : ESCAPES[letter] ?? letter));
+}
+
 /** Offsets are bytes of the body as it came; masks say where the text is longer or shorter. */
-function marked({ text, masks = [] }, findings) {
+function marked({ text, masks = [] }, findings, said = (piece) => piece) {
   const all = new TextEncoder().encode(text);
   const moved = (offset, isEnd) => {
     let by = 0;
@@ -66,12 +101,12 @@ function marked({ text, masks = [] }, findings) {
   const edges = [...new Set([0, all.length, ...spans.flatMap(({ start, end }) => [start, end])])].sort((a, b) => a - b);
   const decoder = new TextDecoder();
   const pieces = edges.slice(0, -1).map((start, idx) => {
-    const said = decoder.decode(all.subarray(start, edges[idx + 1]));
+    const piece = said(decoder.decode(all.subarray(start, edges[idx + 1])));
     const over = spans.filter((span) => span.start <= start && span.end > start);
-    if (over.length === 0) return said;
+    if (over.length === 0) return piece;
     const starts = over.filter((span) => span.start === start);
     return h("mark", { title: over.map(({ finding }) => finding.rule).join(", "), class: over.some(({ finding }) => finding.shadow || finding.exempt) ? "is-weak" : null },
-      said, starts.map(({ finding }) => h("sup", h("span", { class: "unseen" }, "finding "), finding.rule)));
+      piece, starts.map(({ finding }) => h("sup", h("span", { class: "unseen" }, "finding "), finding.rule)));
   });
   return h("pre", { class: "text", tabindex: 0 }, pieces);
 }
