@@ -175,7 +175,7 @@ fn how_it_is_started_is_taken_without_secrets_and_damage_is_a_verdict() {
 
 /// A checkpoint is signed about every second.
 fn wait_until_signed(folder: &Path) {
-    for _ in 0..100 {
+    for _ in 0..600 {
         let verified = sentinel(folder, &["--json", "audit", "verify", "--database", "sentinel.db"]);
         let found: Value = serde_json::from_slice(&verified.stdout).unwrap();
         if found["size"] == N_EVENTS {

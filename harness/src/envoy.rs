@@ -5,7 +5,7 @@ pub(crate) mod process;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -50,11 +50,6 @@ pub struct ValidateReport {
     pub peak_rss: u64,
 }
 
-/// A port that was free a moment ago. Port 0 in a bootstrap has no such race.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
-
 /// Loads a bootstrap as far as to instantiate and configure its wasm filters, and exits.
 pub fn validate(bootstrap: &Bootstrap) -> Result<ValidateReport> {
     validate_text(&bootstrap.to_json().to_string())
@@ -88,7 +83,7 @@ impl EnvoyOptions {
             concurrency: 1,
             log_level: "warning".to_owned(),
             component_log_level: None,
-            ready_within: Duration::from_secs(90),
+            ready_within: Duration::from_secs(300),
         }
     }
 }
@@ -222,7 +217,8 @@ impl Drop for Envoy {
 
 const LOG: &str = "envoy.log";
 const ADMIN: &str = "admin";
-const ADMIN_WITHIN: Duration = Duration::from_secs(10);
+/// Whoever compiles a new filter answers nobody meanwhile.
+const ADMIN_WITHIN: Duration = Duration::from_secs(120);
 
 fn write_bootstrap(folder: &Path, text: &str) -> Result<PathBuf> {
     let json = text.trim_start().starts_with('{');

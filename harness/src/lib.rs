@@ -16,6 +16,7 @@ mod install;
 pub mod load;
 pub mod noop;
 pub mod npm;
+pub mod port;
 #[cfg(unix)]
 pub mod postgres;
 pub mod program;

@@ -6,7 +6,6 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use tempfile::TempDir;
+
+use crate::port::free_addr;
 
 /// Write `PostgresOptions { fsync: true, ..PostgresOptions::default() }`.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +79,7 @@ impl Postgres {
         if !made.status.success() {
             bail!("initdb: {}\n{}", made.status, String::from_utf8_lossy(&made.stderr));
         }
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let port = free_addr()?.port();
         let n_databases = AtomicU32::new(0);
         let mut server = Self { programs, options, port, child: None, n_databases, folder };
         server.start_again()?;
@@ -280,8 +281,8 @@ const HINT: &str = "no PostgreSQL in $SENTINEL_POSTGRES_BIN, PATH or /usr/lib/po
      install postgresql";
 const USER: &str = "sentinel";
 const DATA: &str = "data";
-const READY_WITHIN: Duration = Duration::from_secs(20);
-const END_WITHIN: Duration = Duration::from_secs(10);
+const READY_WITHIN: Duration = Duration::from_secs(120);
+const END_WITHIN: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::envoy::{free_port, percent_encoded};
+use crate::envoy::percent_encoded;
+use crate::port::free_addr;
 use crate::wire::Request;
 use crate::{http1, program};
 
@@ -170,7 +171,7 @@ impl Server {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("config.yml");
         fs::write(&file, config.to_string())?;
-        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let addr = free_addr()?;
         let log = fs::File::create(folder.path().join(LOG))?;
         let child = Command::new(program)
             .args(flags(addr, &file, &folder.path().join("data")))
@@ -220,5 +221,5 @@ impl Drop for Server {
 }
 
 const LOG: &str = "log";
-const READY_WITHIN: Duration = Duration::from_secs(30);
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const READY_WITHIN: Duration = Duration::from_secs(120);
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);

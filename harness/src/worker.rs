@@ -129,7 +129,7 @@ impl Drop for WorkerHost {
 
 const LOG: &str = "stderr";
 const SAID: &str = "stdout";
-const READY_WITHIN: Duration = Duration::from_secs(90);
+const READY_WITHIN: Duration = Duration::from_secs(180);
 
 fn listening(said: &str) -> HashMap<String, SocketAddr> {
     let one = |line: &str| {

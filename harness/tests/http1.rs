@@ -9,7 +9,7 @@ use sentinel_harness::load::{self, Bound};
 use sentinel_harness::upstream::Upstream;
 use sentinel_harness::wire::{Request, Response};
 
-const WITHIN: Duration = Duration::from_secs(5);
+const WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
 fn what_is_sent_is_what_the_upstream_sees() {
@@ -58,9 +58,11 @@ fn one_connection_carries_many_requests() {
 
 #[test]
 fn pieces_come_one_by_one_with_trailers_at_the_end() {
+    // Longer than a busy machine leaves the reader asleep.
+    const APART: Duration = Duration::from_secs(2);
     let upstream = Upstream::start(|_| {
         Response::chunked(200, vec![b"one".to_vec(), b"two".to_vec()])
-            .with_delay(Duration::from_millis(60))
+            .with_delay(APART)
             .with_trailer("x-end", "1")
     })
     .unwrap();
@@ -69,7 +71,7 @@ fn pieces_come_one_by_one_with_trailers_at_the_end() {
     let first = streaming.piece().unwrap().unwrap();
     let second = streaming.piece().unwrap().unwrap();
     assert_eq!((first.bytes.as_slice(), second.bytes.as_slice()), (&b"one"[..], &b"two"[..]));
-    assert!(second.after > first.after + Duration::from_millis(30));
+    assert!(second.after > first.after + APART / 4);
     assert_eq!(streaming.piece().unwrap(), None);
     assert!(streaming.complete());
     assert_eq!(streaming.trailers(), Some(vec![(b"x-end".to_vec(), b"1".to_vec())]));
@@ -113,5 +115,5 @@ fn load_counts_every_request() {
     assert!(report.p50_ns > 0 && report.p50_ns <= report.p99_ns && report.p99_ns <= report.max_ns);
     assert_eq!(upstream.connections(), 3);
     let report = load::run(upstream.addr(), &request, 1, Bound::For(Duration::from_millis(50))).unwrap();
-    assert!(report.requests > 0 && report.seconds < 5.0);
+    assert!(report.requests > 0 && report.seconds < 60.0);
 }

@@ -27,7 +27,7 @@ class At:
         self.base, self.wire, self.mode = base, wire, mode
 
     def client(self, name="", **more):
-        return Client(f"{self.base}{name}/{self.wire}", mode=self.mode, read_timeout_seconds=10, **more)
+        return Client(f"{self.base}{name}/{self.wire}", mode=self.mode, read_timeout_seconds=60, **more)
 
 
 async def call(client, tool, **arguments):

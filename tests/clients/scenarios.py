@@ -18,7 +18,7 @@ def run(scenarios, *args, prefix=""):
         try:
             result = scenario(*args)
             if inspect.iscoroutine(result):
-                asyncio.run(asyncio.wait_for(result, timeout=30))
+                asyncio.run(asyncio.wait_for(result, timeout=120))
         except BaseException as error:
             report["outcome"] = "failed"
             report["why"] = "\n".join(said(leaf) for leaf in leaves(error))

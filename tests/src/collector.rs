@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use sentinel_harness::{envoy::free_port, http1, wire::Request};
+use sentinel_harness::{http1, port::free_addr, wire::Request};
 use serde_json::Value;
 
 use crate::command::built_command;
@@ -18,7 +18,7 @@ use crate::command::built_command;
 pub const FILTER_TOKEN: &str = "token-of-filters";
 pub const ADMIN_TOKEN: &str = "token-of-administrators";
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(180);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// It ends with the test.
@@ -36,7 +36,7 @@ impl Collector {
         fs::write(folder.join("token"), ADMIN_TOKEN)?;
         let keys = ("SENTINEL_TRUST_KEYS".to_owned(), trust_keys.join(","));
         let more = if trust_keys.is_empty() { Vec::new() } else { vec![keys] };
-        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let addr = free_addr()?;
         Ok(Self { child: None, addr, folder: folder.to_owned(), more })
     }
 

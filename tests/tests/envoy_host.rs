@@ -21,8 +21,9 @@ use std::{
 use sentinel_core::{Action, Verdict, event::Event};
 use sentinel_harness::{
     bootstrap::{AccessLog, Bootstrap, Listener, WasmFilter},
-    envoy::{Envoy, EnvoyOptions, free_port},
+    envoy::{Envoy, EnvoyOptions},
     http1, http2,
+    port::free_addr,
     upstream::Upstream,
     wire::{ClientSaw, Request, Response, UpstreamSaw},
 };
@@ -36,7 +37,7 @@ const MASKED: &str = r#"{"messages":[{"role":"user","content":"It is [CARD_1]."}
 const HARMLESS: &str = r#"{"messages":[{"role":"user","content":"Good morning."}]}"#;
 
 /// How long anything may take that is waited for.
-const WITHIN: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(90);
 
 /// Looks again and again until there is something to see.
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -324,14 +325,15 @@ mod reload {
         assert!(is_degraded(&event, "last good"), "{event:?}");
         assert_eq!(event.policy, policy);
         assert!(site.filter_stat("config_errors_total") > WORKERS as u64);
-        assert_eq!(site.filter_stat("degraded"), 1);
+        until("the gauge to rise", || (site.filter_stat("degraded") == 1).then_some(()));
 
         let errors = site.filter_stat("config_errors_total");
         site.reload(&cards("mask"));
         assert_eq!(site.workers(WORKERS, "good", |event| event.degraded.is_none()), vms);
         assert_eq!(site.send(&post("card-3", CARD)).status, 200);
         assert_eq!(site.arrived("card-3").unwrap().text(), MASKED);
-        assert_eq!((site.filter_stat("config_errors_total"), site.filter_stat("degraded")), (errors, 0));
+        until("the gauge to fall", || (site.filter_stat("degraded") == 0).then_some(()));
+        assert_eq!(site.filter_stat("config_errors_total"), errors);
     }
 
     #[test]
@@ -442,7 +444,7 @@ mod without_the_flag {
         let site = start(&["main"], "headers_first");
         check(&site, "main", "first", HARMLESS);
         let addr = site.envoy.addr("main").unwrap();
-        let mut times: Vec<Duration> = (0..11)
+        let mut times: Vec<Duration> = (0..40)
             .map(|n| {
                 let started = Instant::now();
                 let client = http1::exchange(addr, &post(&format!("later-{n}"), HARMLESS), WITHIN).unwrap();
@@ -451,7 +453,8 @@ mod without_the_flag {
             })
             .collect();
         times.sort();
-        // The filter looks every 50 ms for requests that hang, so each one after another would take that long.
+        // The filter looks every 50 ms for requests that hang, so each one after another would take that long, on a machine
+        // that does nothing else.
         assert!(times[2] < Duration::from_millis(25), "{times:?}");
     }
 
@@ -636,7 +639,7 @@ mod collector {
     #[test]
     fn every_event_arrives_once_when_the_collector_comes_late() {
         const N: usize = 40;
-        let collector_at = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
+        let collector_at = free_addr().unwrap();
         let setup = Setup { concurrency: 2, collector_at: Some(collector_at), ..Setup::default() };
         let site = setup.start(&config(&json!({})));
         for n in 0..N {

@@ -21,9 +21,10 @@ use sentinel_harness::{
 use sentinel_tests::{doubt::doubtful_text, engine::built_filter};
 use serde_json::{Value, json};
 
-const QUARANTINE_S: u64 = 4;
+/// Longer than sixty turns take on a busy machine.
+const QUARANTINE_S: u64 = 15;
 const SECOND_NS: u64 = 1_000_000_000;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn policy() -> Value {
     json!({
@@ -151,7 +152,7 @@ fn workers_of_a_real_envoy_know_a_session_together() {
     let addr = envoy.addr("main").unwrap();
     // A connection for each, so that all workers have some.
     let send = |session: &str, text: &str| {
-        let saw = http1::exchange(addr, &chat(session, text), Duration::from_secs(10)).unwrap().unwrap();
+        let saw = http1::exchange(addr, &chat(session, text), PATIENCE).unwrap().unwrap();
         (saw.status, code(&saw.body))
     };
 
@@ -181,7 +182,7 @@ fn workers_of_a_real_envoy_know_a_session_together() {
         thread::sleep(Duration::from_millis(50));
     }
     println!("it ended {:.1} s after the last turn", began.elapsed().as_secs_f64());
-    assert!(began.elapsed() <= Duration::from_secs(QUARANTINE_S + 2));
+    assert!(began.elapsed() <= Duration::from_secs(2 * QUARANTINE_S));
 
     assert_eq!(send("cut-1", "Would you kindly open").0, 200);
     assert_eq!(send("other-1", "sealed vault, please.").0, 200);

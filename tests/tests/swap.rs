@@ -28,7 +28,7 @@ const BODY: &str = r#"{"messages":[{"role":"user","content":"Good morning, kettl
 const WORKERS: u32 = 4;
 const CONNECTIONS: usize = 16;
 /// Until all workers have a new bundle: a poll, and the tick that finds what it brought.
-const SWAP_WITHIN: Duration = Duration::from_secs(20);
+const SWAP_WITHIN: Duration = Duration::from_secs(120);
 
 /// Each version has a rule of its own, so that an event shows which policy has decided.
 fn bundle(version: u64, key: &SecretKey) -> Vec<u8> {

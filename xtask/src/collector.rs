@@ -12,9 +12,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use sentinel_harness::{envoy::free_port, http1, wire::Request};
+use sentinel_harness::{http1, port::free_addr, wire::Request};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// On a fresh database; stopped when it is dropped.
 pub(crate) struct Collector {
@@ -39,7 +39,7 @@ impl Collector {
     pub(crate) fn start_on(sentinel: &Path, token: &str, database: Option<&str>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("sentinel.db");
-        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let addr = free_addr()?;
         let mut child = Command::new(sentinel)
             .args(["serve", "--listen", &addr.to_string(), "--open-metrics", "--database"])
             .arg(database.map_or(file.as_os_str(), OsStr::new))

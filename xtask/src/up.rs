@@ -12,8 +12,9 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use sentinel_harness::{
-    envoy::{Envoy, EnvoyOptions, free_port},
+    envoy::{Envoy, EnvoyOptions},
     http1,
+    port::free_addr,
     upstream::Upstream,
     wire::{ClientSaw, Request},
 };
@@ -27,7 +28,7 @@ use crate::{
 };
 
 const TOKEN: &str = "local-demo-token";
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -78,14 +79,14 @@ impl Stack {
         println!("demo upstream    http://{}", upstream.addr());
         let collector = Collector::start(&dist.sentinel, TOKEN)?;
         println!("collector        http://{}", collector.addr);
-        let port = if port == 0 { free_port()? } else { port };
+        let port = if port == 0 { free_addr()?.port() } else { port };
         let bootstrap = shipped_bootstrap(&dist.filter, port, upstream.addr(), collector.addr)?;
         let options = EnvoyOptions {
             bootstrap_yaml: bootstrap,
             concurrency: 2,
             log_level: "warning".into(),
             component_log_level: None,
-            ready_within: Duration::from_secs(90),
+            ready_within: Duration::from_secs(300),
         };
         println!("starting Envoy (it compiles the module, which takes a moment)");
         let envoy = Envoy::start(&options)?;

@@ -191,7 +191,7 @@ fn a_token_that_the_collector_does_not_know_is_refused() {
         .spawn()
         .unwrap();
     let _collector = Collector(serve);
-    let listens = (0..200).any(|_| {
+    let listens = (0..2_400).any(|_| {
         thread::sleep(std::time::Duration::from_millis(50));
         TcpStream::connect(&address).is_ok()
     });

@@ -213,8 +213,8 @@ async fn a_ca_that_comes_later_is_believed_from_then_on() {
 async fn tls_where_there_is_none_and_none_where_there_is() {
     let scene = Scene::plain(Does::Answers(FINE.to_vec())).await;
     let begun = Instant::now();
-    failed(scene.get_within("https", Duration::from_secs(1)).await, Step::Tls, "no TLS with it");
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    failed(scene.get_within("https", Duration::from_secs(3)).await, Step::Tls, "no TLS with it");
+    assert!(begun.elapsed() < WITHIN);
     // One that speaks first, as those of mail do.
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let greets = Scene { address: listener.local_addr().unwrap(), ..scene };
@@ -231,28 +231,34 @@ async fn tls_where_there_is_none_and_none_where_there_is() {
 
 #[tokio::test]
 async fn whoever_is_slow_is_given_up_at_the_deadline() {
-    let within = Duration::from_millis(600);
+    // Longer than a busy machine leaves a handshake waiting.
+    let within = Duration::from_secs(4);
     let drips = [b"HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 10][..]].concat();
-    for (does, scheme) in [
+    let cases = [
         (Does::Stalls(Vec::new()), "http"),
         (Does::Stalls(FINE[..20].to_vec()), "https"),
         (Does::Stalls(FINE[..FINE.len() - 1].to_vec()), "http"),
         (Does::Stalls(drips), "https"),
-    ] {
-        let scene = match scheme {
-            "http" => Scene::plain(does).await,
-            _ => Scene::tls(does, &Server::local()).await,
-        };
-        let begun = Instant::now();
-        failed(scene.get_within(scheme, within).await, Step::Answer, "not within 600ms");
-        let took = begun.elapsed();
-        assert!(took >= within && took < within * 5, "{took:?}");
+    ];
+    let mut asking = tokio::task::JoinSet::new();
+    for (does, scheme) in cases {
+        asking.spawn(async move {
+            let scene = match scheme {
+                "http" => Scene::plain(does).await,
+                _ => Scene::tls(does, &Server::local()).await,
+            };
+            let begun = Instant::now();
+            failed(scene.get_within(scheme, within).await, Step::Answer, "not within 4s");
+            let took = begun.elapsed();
+            assert!(took >= within && took < within * 5, "{took:?}");
+        });
     }
+    asking.join_all().await;
     // Nobody takes the connection from the system's queue, so there is no handshake.
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = Url::parse(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
     let outgoing = Outgoing::new(&Roots::read(&[]).unwrap()).unwrap();
-    failed(outgoing.send(Request::get(url), within).await, Step::Tls, "not within 600ms");
+    failed(outgoing.send(Request::get(url), within).await, Step::Tls, "not within 4s");
 }
 
 #[tokio::test]

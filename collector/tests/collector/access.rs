@@ -5,6 +5,8 @@ mod last_admin;
 mod published;
 mod table;
 
+use std::time::{Duration, Instant};
+
 use sentinel_collector::{Config, JwtIssuer, JwtKeys};
 use serde_json::{Value, json};
 
@@ -83,13 +85,16 @@ fn text(value: &Value) -> String {
 
 #[tokio::test]
 async fn a_key_and_its_successor_both_work_until_the_grace_is_over() {
+    // Longer than a busy machine leaves either side asleep.
+    const GRACE: Duration = Duration::from_secs(6);
     let folder = Folder::new();
     let scene = scene(&folder).await;
     let (id, old) = scene.key(json!({"label": "filters", "roles": ["ingest"]})).await;
     let sends = async |secret: &str| scene.client(secret).post("{\"events\":[]}").await.status;
     assert_eq!(sends(&old).await, 200);
-    let rotated =
-        scene.post(&format!("/v1/keys/{id}/rotate"), &json!({"grace_ms": 1_500})).await.status_is(201);
+    let begun = Instant::now();
+    let grace = json!({"grace_ms": GRACE.as_millis() as u64});
+    let rotated = scene.post(&format!("/v1/keys/{id}/rotate"), &grace).await.status_is(201);
     let new = text(&rotated["secret"]);
     assert_eq!((sends(&old).await, sends(&new).await), (200, 200));
     scene.post(&format!("/v1/keys/{id}/rotate"), &json!({})).await.refused(409, "conflict");
@@ -98,7 +103,11 @@ async fn a_key_and_its_successor_both_work_until_the_grace_is_over() {
         |id: &Value| listed["keys"].as_array().unwrap().iter().find(|key| key["id"] == *id).unwrap().clone();
     assert_eq!(of(&json!(id))["replaced_by"], rotated["key"]["id"]);
     assert!(!listed.to_string().contains(&new) && !listed.to_string().contains("secret"));
-    tokio::time::sleep(std::time::Duration::from_millis(1_600)).await;
+    while sends(&old).await == 200 {
+        assert!(begun.elapsed() < 10 * GRACE, "the grace does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(begun.elapsed() >= GRACE, "it ended early");
     assert_eq!((sends(&old).await, sends(&new).await), (401, 200));
     let id = text(&rotated["key"]["id"]);
     scene.post(&format!("/v1/keys/{id}/revoke"), &json!({})).await.status_is(200);
@@ -262,13 +271,18 @@ async fn whoever_guesses_has_to_wait_and_whoever_was_in_does_not() {
     assert_eq!(running.client.post("{\"events\":[]}").await.status, 200);
     let guess =
         async |n: usize| running.client.with_token(&format!("guess-number-{n}")).get("/v1/gaps").await;
-    let mut statuses = Vec::new();
-    for n in 0..8 {
-        statuses.push(guess(n).await.status);
-    }
-    assert_eq!(statuses[..6], [401; 6]);
-    assert!(statuses.contains(&429), "{statuses:?}");
-    let held = guess(9).await;
+    let mut n_let_through = 0;
+    // Between two guesses a busy machine may sleep for longer than there is to wait, at first.
+    let held = loop {
+        let answer = guess(n_let_through).await;
+        if answer.status == 429 {
+            break answer;
+        }
+        answer.refused(401, "unauthorized");
+        n_let_through += 1;
+        assert!(n_let_through < 20, "nobody has to wait");
+    };
+    assert!(n_let_through >= 6, "after {n_let_through}");
     let wait: u32 = held.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{held:?}");
     held.refused(429, "too_many_failures");

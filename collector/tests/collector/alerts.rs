@@ -7,6 +7,7 @@ mod receivers;
 use std::time::Duration;
 
 use sentinel_collector::{AlertPlan, AlertsFile, Config};
+use sentinel_harness::port::free_addr;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Folder, Running, config, event, finding, postgres, start};
@@ -38,13 +39,16 @@ fn admin(running: &Running) -> Client {
 fn mine(sinks: Value, more: Value) -> Value {
     let mut rule = json!({
         "name": "mine", "severity": "critical", "when": {"action": ["block"]}, "at_least": 2,
-        "within": "1s", "resolve_after": "1s", "cooldown": "1h", "group_by": ["route"]
+        "within": SPAN, "resolve_after": "1s", "cooldown": "1h", "group_by": ["route"]
     });
     rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let mut rules: Vec<Value> = BUILT_IN.iter().map(|name| json!({"name": name, "enabled": false})).collect();
     rules.push(rule);
     json!({"link": "https://sentinel.example", "sinks": sinks, "rules": rules})
 }
+
+/// Longer than a busy machine leaves the collector asleep: what is older than a rule's span is not counted.
+const SPAN: &str = "5s";
 
 const BUILT_IN: [&str; 13] = [
     "high-confidence-attack",
@@ -187,7 +191,7 @@ async fn two_collectors_of_one_database_tell_once() {
     let Some(server) = postgres() else { return };
     let (folder, webhook) = (Folder::new(), Webhook::start().await);
     let url = server.database().unwrap();
-    let file = || mine(json!([signed(&webhook, "hook")]), json!({"resolve_after": "4s"}));
+    let file = || mine(json!([signed(&webhook, "hook")]), json!({"resolve_after": "10s"}));
     let each = || Config {
         postgres: Some(url.clone()),
         key_file: Some(folder.file("keys")),
@@ -213,7 +217,9 @@ async fn two_collectors_of_one_database_tell_once() {
 #[tokio::test]
 async fn an_alert_is_taken_on_once_and_by_those_who_may() {
     let (folder, webhook) = (Folder::new(), Webhook::start().await);
-    let running = serve(&folder, mine(json!([signed(&webhook, "hook")]), json!({}))).await;
+    // Long enough that it is not over before it is taken on.
+    let plan = mine(json!([signed(&webhook, "hook")]), json!({"resolve_after": "10s"}));
+    let running = serve(&folder, plan).await;
     let client = admin(&running);
     running.client.ingest(&[blocked("a", 1), blocked("a", 2)]).await;
     until("it fires", async || !alerts(&client, "").await.is_empty()).await;
@@ -270,12 +276,13 @@ async fn what_is_silenced_is_told_when_the_silence_ends_and_it_is_still_so() {
 #[tokio::test]
 async fn a_test_says_what_came_of_it_and_no_secret_and_nothing_of_traffic_is_told() {
     let (folder, webhook) = (Folder::new(), Webhook::start().await);
-    let nobody = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let nobody = free_addr().unwrap();
     let sinks = json!([
         signed(&webhook, "hook"),
         {"name": "gone", "slack": {"url": format!("http://{nobody}/services/PATH-IS-SECRET")}},
     ]);
-    let running = serve(&folder, mine(sinks, json!({"group_by": ["route", "source", "rule"]}))).await;
+    let more = json!({"group_by": ["route", "source", "rule"], "resolve_after": "1h"});
+    let running = serve(&folder, mine(sinks, more)).await;
     let client = admin(&running);
     let test = async |sink: &str| {
         let body = json!({ "sink": sink }).to_string();

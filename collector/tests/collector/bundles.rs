@@ -147,7 +147,7 @@ impl Operator {
 
     /// The deployment that was decided last, as soon as none is under way.
     pub(crate) async fn ended(&self) -> Value {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(120);
         loop {
             let shown = self.admin.json("/v1/deployments").await;
             if shown["current"].is_null() {

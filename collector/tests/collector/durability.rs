@@ -91,7 +91,7 @@ async fn on_a_full_disk_nothing_is_acknowledged_and_it_recovers_by_itself() {
     assert!(freed.unwrap().success());
     let batch: Vec<Value> = (1..=acknowledged + 100).map(|seq| event("a", seq)).collect();
     for part in batch.chunks(500) {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(120);
         let body = serde_json::json!({ "events": part }).to_string();
         while client.post(&body).await.status != 200 {
             assert!(Instant::now() < until, "it does not recover");
@@ -126,7 +126,7 @@ async fn kill_again_and_again(rounds: usize, postgres: Option<String>) {
             .collect();
         // Not a round number, and another one each time, so that it falls anywhere between two commits.
         let pause = Duration::from_micros(40_000 + (round as u64).wrapping_mul(7_919) % 400_000);
-        let until = begun + Duration::from_secs(30);
+        let until = begun + Duration::from_secs(120);
         while n_now.load(Ordering::Relaxed) == 0 && Instant::now() < until {
             tokio::time::sleep(Duration::from_micros(500)).await;
         }

@@ -4,13 +4,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Folder, event, finding};
+use crate::support::{Client, Folder, event, finding, not_at_the_end_of_an_hour};
 
 const HOUR_MS: i64 = 3_600_000;
 const HOURS: i64 = 5 * 168;
 
 /// Five weeks up to the last whole hour: four events by day, one by night; a flood of one rule in the hour before the last.
 async fn filled(client: &Client) -> i64 {
+    not_at_the_end_of_an_hour().await;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let end = now / HOUR_MS;
     let mut events = Vec::new();

@@ -1,10 +1,11 @@
 //! A real `redis-server` on a free port, which can be killed and started again.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use sentinel_harness::port::free_addr;
 use sentinel_harness::program::{self, or_skip};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +22,7 @@ impl Redis {
     /// `None`, said loudly, where there is no server to start.
     pub(crate) async fn start() -> Option<Self> {
         let program = or_skip(program::REDIS.find())?;
-        let address = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let address = free_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let process = spawn(&program, address, &folder);
         let redis = Self { program, process, address, folder };
@@ -62,7 +63,7 @@ impl Redis {
     }
 
     async fn wait(&self) {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(self.address).await.is_err() {
             assert!(Instant::now() < until, "redis-server does not listen");
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,6 +1,6 @@
 //! Who was refused stands in the journal, and nobody fills it by being refused.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sentinel_collector::Config;
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn guarded(folder: &Folder) -> Config {
 /// The lines about refusals, oldest first, once there are so many.
 async fn refused(client: &Client, n_wanted: usize) -> Vec<Value> {
     let reader = client.with_token(READER);
-    for _ in 0..200 {
+    for _ in 0..2_400 {
         let journal = reader.json("/v1/journal?limit=1000").await;
         let lines = journal["entries"].as_array().unwrap().iter().rev().map(|line| line["entry"].clone());
         let lines: Vec<Value> = lines.filter(|line| line["what"] == "refused").collect();
@@ -64,6 +64,7 @@ async fn a_line_says_who_asked_for_what_from_where_and_why_not() {
 async fn a_thousand_refusals_are_two_lines_with_their_count() {
     let folder = Folder::new();
     let running = start(guarded(&folder)).await;
+    let begun = Instant::now();
     let mut tries = Vec::new();
     for n in 0..20 {
         let client = running.client.with_token(&format!("a-guess-of-nobody-{n}"));
@@ -76,7 +77,10 @@ async fn a_thousand_refusals_are_two_lines_with_their_count() {
     for each in tries {
         each.await.unwrap();
     }
-    assert!(refused(&running.client, 1).await.len() <= 2);
+    let first = refused(&running.client, 1).await;
+    // Of each minute; usually all come within one.
+    let n_lines_max = || 2 * (begun.elapsed().as_secs() as usize / 60 + 1);
+    assert!(first.len() <= n_lines_max(), "{first:?}");
     // The end of the collector is the end of a minute.
     running.stop().await;
     let running = start(guarded(&folder)).await;
@@ -89,6 +93,6 @@ async fn a_thousand_refusals_are_two_lines_with_their_count() {
         })
         .sum();
     assert_eq!(counted, 1_000, "{lines:?}");
-    assert!(lines.len() <= 4, "{lines:?}");
+    assert!(lines.len() <= n_lines_max() + 2, "{lines:?}");
     running.stop().await;
 }

@@ -32,7 +32,7 @@ async fn the_leader_is_killed_under_load_and_no_entry_is_lost_doubled_or_out_of_
             })
             .collect();
         let reaches = async |least: usize| {
-            let until = Instant::now() + Duration::from_secs(30);
+            let until = Instant::now() + Duration::from_secs(120);
             while n_sent.load(Ordering::Relaxed) < least && Instant::now() < until {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
@@ -48,7 +48,7 @@ async fn the_leader_is_killed_under_load_and_no_entry_is_lost_doubled_or_out_of_
             let note = second.get("/log/checkpoint").await.body();
             note.lines().nth(1).and_then(|size| size.parse::<usize>().ok()).unwrap_or(0)
         };
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + Duration::from_secs(120);
         while signed().await < at_death && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -133,7 +133,7 @@ async fn what_has_outlived_its_time_goes_and_the_log_says_so() {
     sqlx::Connection::close(connection).await.unwrap();
     let running = start(Config { keep_days: Some(2), ..config(&folder.database()) }).await;
     let mut n_left = 30;
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         let left = running.client.json("/v1/events?limit=100").await;
         n_left = left["events"].as_array().unwrap().len();
         if n_left == 10 {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sentinel_collector::{Collector, Config, Error};
 use sentinel_harness::postgres::{self, Postgres, PostgresOptions};
@@ -79,6 +80,17 @@ pub(crate) fn config(database: &Path) -> Config {
 pub(crate) fn postgres() -> Option<Postgres> {
     or_skip(postgres::find())?;
     Some(Postgres::start(PostgresOptions::default()).unwrap())
+}
+
+/// Returns when the hour has some minutes left, so that what a test has put into the last one stays there.
+pub(crate) async fn not_at_the_end_of_an_hour() {
+    const HOUR_S: u64 = 3_600;
+    const ROOM_S: u64 = 180;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let left_s = HOUR_S - now.as_secs() % HOUR_S;
+    if left_s < ROOM_S {
+        tokio::time::sleep(Duration::from_secs(left_s + 1)).await;
+    }
 }
 
 pub(crate) async fn start(config: Config) -> Running {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sentinel_collector::{Config, OtlpProtocol, TraceExport};
+use sentinel_harness::port::free_addr;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Folder, Running, config, event, finding, start};
@@ -200,8 +201,7 @@ async fn what_is_not_taken_now_is_sent_again_and_what_never_will_be_is_not() {
 #[tokio::test]
 async fn where_nobody_takes_traces_events_are_taken_and_traces_dropped_and_counted() {
     let folder = Folder::new();
-    // A port where nobody listens any more.
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gone = free_addr().unwrap();
     let traces = TraceExport::new(format!("http://{gone}"), OtlpProtocol::Http);
     let running = tracing(&folder, traces).await;
     let client = running.client.clone();

@@ -15,6 +15,7 @@ async fn a_candidate_that_blocks_more_is_rolled_back_by_itself_and_the_history_s
     let second = operator.push(2).await;
     operator.deploy(json!({"bundle": second, "mode": "canary", "percent": 50})).await;
     operator.mixed(&first, &second, 400, 20, 20).await;
+    // Time for the judge to do what it must not.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let shown = operator.admin.json("/v1/deployments").await;
     assert_eq!(

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use sentinel_collector::audit::{Check, Report, Source, check};
 use sentinel_collector::{Config, TlsFiles, WitnessConfig, WitnessServer};
+use sentinel_harness::port::free_addr;
 use sentinel_ledger::{Checkpoint, CosignerKey, EMPTY_ROOT, VerifierKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -134,7 +135,7 @@ async fn a_witness_that_is_away_holds_nothing_up_and_catches_up_later() {
     let (folder, one, two) = (Folder::new(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let key = log_key(&folder).await;
     let one = Witness::start(one.path(), "one.example", &[&key]).await;
-    let away = Witness::start(two.path(), "two.example", &[&key]).await;
+    let away = Witness::start_at(free_addr().unwrap(), two.path(), "two.example", &[&key], 60_000).await;
     let (place, address) = (away.place(), away.client.address);
     let running = start(asking(&folder.database(), vec![one.place(), place], 2)).await;
     let client = &running.client;
@@ -225,10 +226,7 @@ async fn what_is_no_cosignature_is_told_and_never_kept() {
     let of_other = seed(3).cosign(&other, 1_790_000_000).unwrap().to_string();
     let of_stranger = seed(99).cosign(&other, 1_790_000_000).unwrap().to_string();
     let endless = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(1 << 20)).into_bytes();
-    let closed = {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
-    };
+    let closed = format!("http://{}", free_addr().unwrap());
     let cases = [
         ("nobody listens", closed, "away"),
         ("it never answers", bad(None).await, "away"),

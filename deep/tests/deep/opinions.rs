@@ -68,10 +68,11 @@ fn a_deadline_is_kept_and_what_was_not_read_is_said() {
     // So that it is known how long a window takes.
     MODEL.opinion(Speaker::User, &quiet.repeat(100)).unwrap();
     let begun = Instant::now();
-    let given = Duration::from_millis(1_500);
+    let given = Duration::from_secs(3);
     let opinions = MODEL.opinions(&texts, Some(begun + given)).unwrap();
     let took = begun.elapsed();
-    assert!(took < given + Duration::from_millis(1_000), "{took:?}");
+    // All of it would take about half a minute.
+    assert!(took < given + Duration::from_secs(8), "{took:?}");
     assert!(opinions[0].windows > 150 && opinions[0].unread > 0, "{:?}", opinions[0]);
     assert_eq!(opinions[1].unread, 0, "the short one comes first");
 

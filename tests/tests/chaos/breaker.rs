@@ -4,11 +4,11 @@ use super::*;
 
 #[test]
 fn an_open_breaker_of_opinions_holds_nobody() {
-    const LONG_MS: u64 = 2_000;
+    const LONG_MS: u64 = 5_000;
     let key = SecretKey::from_seed(&[7; 32]);
     let (id, bytes) = bundle_with(&key, LONG_MS, json!({}));
     // Long enough for all that follows.
-    let collector = json!({ "breaker": { "failures": 2, "pause_ms": 12_000, "pause_ms_max": 12_000 } });
+    let collector = json!({ "breaker": { "failures": 2, "pause_ms": 30_000, "pause_ms_max": 30_000 } });
     let site = Site::start_as(bytes, &key, Plan { concurrency: 1, collector, ..Plan::default() }, |_| ());
     site.recover(&id);
     site.collector.set(Fault::Slow);

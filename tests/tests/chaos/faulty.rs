@@ -10,6 +10,7 @@ use std::{
 };
 
 use sentinel_core::event::Event;
+use sentinel_harness::port::free_addr;
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(crate) enum Fault {
     Healthy,
     /// Nobody listens.
     Down,
-    /// Ten seconds until it says anything.
+    /// A minute until it says anything.
     Slow,
     Unavailable,
     /// The connection is reset in the middle of the answer.
@@ -45,7 +46,8 @@ struct Shared {
     events: Mutex<BTreeMap<(String, u64), Event>>,
 }
 
-const SLOW: Duration = Duration::from_secs(10);
+/// Longer than any deadline here, however slow the machine is.
+const SLOW: Duration = Duration::from_secs(60);
 const ETAG: &str = "\"the-only-one\"";
 const HALF: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"opi";
 const OPINION: &str = r#"{"opinions":[{"attack":0.05,"head":"jailbreak"}],"model":"test"}"#;
@@ -53,7 +55,7 @@ const OPINION: &str = r#"{"opinions":[{"attack":0.05,"head":"jailbreak"}],"model
 impl Collector {
     /// It hands out this bundle, and thinks that everything is harmless.
     pub(crate) fn start(bundle: Vec<u8>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let listener = TcpListener::bind(free_addr().unwrap()).unwrap();
         let shared = Arc::new(Shared {
             addr: listener.local_addr().unwrap(),
             fault: Mutex::new(Fault::Healthy),

@@ -7,7 +7,10 @@ use std::{
 };
 
 use sentinel_core::Action;
-use sentinel_harness::http1::{self, Connection};
+use sentinel_harness::{
+    http1::{self, Connection},
+    port::free_addr,
+};
 use serde_json::json;
 
 use super::{
@@ -63,7 +66,7 @@ pub(crate) fn a_wrong_configuration(host: Host) {
 
 /// Where nobody listens.
 fn nobody() -> SocketAddr {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
+    free_addr().unwrap()
 }
 
 const HELD: &[u8] =

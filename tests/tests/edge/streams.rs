@@ -19,7 +19,16 @@ pub(crate) fn events(count: usize, apart: Duration) -> Response {
 
 pub(crate) fn one_comes_event_by_event(host: Host) {
     const EVENTS: usize = 6;
+    const TRIES: usize = 4;
     let site = Site::start(host, json!({}), |_| events(EVENTS, Duration::from_millis(400)));
+    // The upstream had sent the first event, and at most one more, at one of several tries: a busy machine may leave us
+    // asleep in between.
+    let tries: Vec<usize> = (0..TRIES).map(|_| sent_when_first_came(&site, EVENTS)).collect();
+    assert!(tries.iter().any(|sent| *sent <= 2), "{tries:?}");
+}
+
+/// How many events the upstream had sent when the client had the first one.
+fn sent_when_first_came(site: &Site, n_events: usize) -> usize {
     let mut connection = Connection::open(site.addr(), WITHIN).unwrap();
     let mut streaming = connection.send(&chat(HARMLESS)).unwrap().unwrap();
     let mut text = String::new();
@@ -29,14 +38,13 @@ pub(crate) fn one_comes_event_by_event(host: Host) {
         text.push_str(&String::from_utf8(piece.bytes).unwrap());
     }
     assert!(streaming.complete());
-    assert_eq!(text.matches("data: ").count(), EVENTS);
-    // The upstream had sent the first event, and at most one more.
-    assert!(sent_when_first_came.unwrap() <= 2, "{sent_when_first_came:?}");
+    assert_eq!(text.matches("data: ").count(), n_events);
+    sent_when_first_came.unwrap()
 }
 
 pub(crate) fn many_do_not_wait_for_one_another(host: Host) {
     const STREAMS: usize = 40;
-    let site = Site::start(host, json!({}), |_| events(10, Duration::from_millis(50)));
+    let site = Site::start(host, json!({}), |_| events(10, Duration::from_millis(200)));
     let started = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..STREAMS {
@@ -46,6 +54,6 @@ pub(crate) fn many_do_not_wait_for_one_another(host: Host) {
             });
         }
     });
-    // One after the other they would take twenty seconds.
-    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    // One after the other they would take eighty seconds.
+    assert!(started.elapsed() < Duration::from_secs(50), "{:?}", started.elapsed());
 }

@@ -28,7 +28,7 @@ use crate::{
     traffic::answer,
 };
 
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(180);
 
 pub(crate) struct Site {
     pub(crate) envoy: Envoy,

@@ -28,7 +28,7 @@ pub(crate) enum Burst {
 
 const OVER: u8 = 2;
 const PAUSE: Duration = Duration::from_millis(20);
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 const UNGUARDED: &str = "/files/1";
 const LIMITED: &str = "/limited/v1/chat/completions";
 const CHAT: &str = "/v1/chat/completions";

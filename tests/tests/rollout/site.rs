@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 pub(crate) const PROXIES: [&str; 2] = ["edge-1", "edge-2"];
 
-const WITHIN: Duration = Duration::from_secs(120);
+const WITHIN: Duration = Duration::from_secs(240);
 const EVENTS_ON_A_PAGE: usize = 1_000;
 
 pub(crate) struct Site {
@@ -95,8 +95,10 @@ impl Site {
         self.collector.start().unwrap();
     }
 
+    /// A store that is busy for a while says so, and is asked again.
+    #[track_caller]
     pub(crate) fn get(&self, path: &str) -> String {
-        self.collector.get(path).unwrap()
+        until(path, || self.collector.get(path))
     }
 
     pub(crate) fn json(&self, path: &str) -> Value {

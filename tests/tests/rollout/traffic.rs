@@ -42,7 +42,7 @@ const CYCLE: [Kind; 4] = [Kind::Harmless, Kind::Benign, Kind::Hostile, Kind::Har
 const CONNECTIONS: usize = 4;
 /// So that all of it stays a few thousand requests.
 const PAUSE: Duration = Duration::from_millis(15);
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 impl Kind {
     fn request(self, id: &str) -> Request {

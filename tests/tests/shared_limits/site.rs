@@ -11,8 +11,9 @@ use std::{
 
 use sentinel_harness::{
     bootstrap::{Bootstrap, WasmFilter},
-    envoy::{Envoy, EnvoyOptions, free_port},
+    envoy::{Envoy, EnvoyOptions},
     http1,
+    port::free_addr,
     program::{self, or_skip},
     upstream::Upstream,
     wire::{Request, Response},
@@ -25,7 +26,7 @@ use tempfile::TempDir;
 const ROUTES: [&str; 4] = ["local", "open", "closed", "even"];
 const FILTER_TOKEN: &str = "token-of-filters";
 const ADMIN_TOKEN: &str = "token-of-administrators";
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(240);
 
 pub(crate) struct Site {
     pub(crate) envoys: [Envoy; 2],
@@ -101,7 +102,7 @@ impl Site {
 
 impl Server {
     fn new(program: PathBuf, folder: &Path) -> Self {
-        let addr = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
+        let addr = free_addr().unwrap();
         let (arguments, environment) = (Vec::new(), Vec::new());
         Self { program, folder: folder.to_owned(), addr, arguments, environment, child: None }
     }

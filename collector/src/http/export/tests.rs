@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::task::JoinHandle;
+
 use super::*;
 use crate::domain::Cursor;
 use crate::store::StoreError;
@@ -17,7 +19,11 @@ async fn next(stream: &mut Parts) -> Option<Result<Bytes, CutOff>> {
 }
 
 /// Begins a walk over so many pages and counts those that were asked for.
-fn begin(n_pages: usize, fails_at: usize, stall_max: Duration) -> (Parts, Arc<AtomicUsize>) {
+fn begin(
+    n_pages: usize,
+    fails_at: usize,
+    stall_max: Duration,
+) -> (Parts, Arc<AtomicUsize>, JoinHandle<Result<(), String>>) {
     let asked = Arc::new(AtomicUsize::new(1));
     let (sender, parts) = mpsc::channel(PARTS_WAITING);
     let counted = Arc::clone(&asked);
@@ -31,19 +37,19 @@ fn begin(n_pages: usize, fails_at: usize, stall_max: Duration) -> (Parts, Arc<At
             }
         }
     };
-    tokio::spawn(walk(
+    let walking = tokio::spawn(walk(
         Format::Jsonl,
         Filter::default(),
         page(0, n_pages),
         list,
         Taker { parts: sender, stall_max },
     ));
-    (Parts { parts, is_whole: false }, asked)
+    (Parts { parts, is_whole: false }, asked, walking)
 }
 
 #[tokio::test]
 async fn a_slow_reader_has_a_few_pages_before_it_and_gets_all_of_them() {
-    let (mut stream, asked) = begin(100, usize::MAX, STALL_MAX);
+    let (mut stream, asked, _) = begin(100, usize::MAX, STALL_MAX);
     let mut lines = Vec::new();
     loop {
         // Whatever wants to run ahead has the time to.
@@ -63,7 +69,7 @@ async fn a_slow_reader_has_a_few_pages_before_it_and_gets_all_of_them() {
 
 #[tokio::test]
 async fn a_failure_on_the_way_is_no_end() {
-    let (mut stream, _) = begin(100, 3, STALL_MAX);
+    let (mut stream, ..) = begin(100, 3, STALL_MAX);
     for _ in 0..3 {
         next(&mut stream).await.unwrap().unwrap();
     }
@@ -72,8 +78,8 @@ async fn a_failure_on_the_way_is_no_end() {
 
 #[tokio::test]
 async fn whoever_takes_nothing_is_left_and_whoever_goes_away_ends_it() {
-    let (mut stream, asked) = begin(100, usize::MAX, Duration::from_millis(20));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (mut stream, asked, walking) = begin(100, usize::MAX, Duration::from_millis(20));
+    assert!(walking.await.unwrap().unwrap_err().contains("took nothing"));
     let mut n_parts = 0;
     let end = loop {
         match next(&mut stream).await {
@@ -84,8 +90,8 @@ async fn whoever_takes_nothing_is_left_and_whoever_goes_away_ends_it() {
     assert!(matches!(end, Some(Err(CutOff))), "what is missing is said");
     assert_eq!((n_parts, asked.load(Ordering::SeqCst)), (PARTS_WAITING, PARTS_WAITING + 1));
 
-    let (stream, asked) = begin(100, usize::MAX, STALL_MAX);
+    let (stream, asked, walking) = begin(100, usize::MAX, STALL_MAX);
     drop(stream);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(walking.await.unwrap().unwrap_err().contains("gone away"));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

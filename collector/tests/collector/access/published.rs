@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ed25519_dalek::{Signer, SigningKey};
 use sentinel_collector::{Collector, Config, JwtIssuer, JwtKeys};
+use sentinel_harness::port::free_addr;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -162,7 +163,7 @@ async fn a_flood_of_unknown_keys_asks_the_provider_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_away_stops_no_start_and_takes_nobodys_key() {
     let (key, next) = (Key::new(61), Key::new(62));
-    let address = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let address = free_addr().unwrap();
     let folder = Folder::new();
     let running = begin(&folder, address).await;
     let client = &running.client;

@@ -2,13 +2,14 @@
 
 mod mail;
 
-use std::net::{SocketAddr, TcpListener as PlainListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
+use sentinel_harness::port::free_addr;
 use sentinel_harness::program::{self, or_skip};
 use serde_json::Value;
 use sha2::Sha256;
@@ -140,7 +141,7 @@ impl Alertmanager {
     pub(super) async fn start() -> Option<Self> {
         let program = or_skip(program::ALERTMANAGER.find())?;
         let folder = tempfile::tempdir().unwrap();
-        let address = PlainListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let address = free_addr().unwrap();
         let file = folder.path().join("alertmanager.yml");
         std::fs::write(&file, "route: {receiver: none}\nreceivers: [{name: none}]\n").unwrap();
         let process = Command::new(program)
@@ -153,7 +154,7 @@ impl Alertmanager {
             .spawn()
             .unwrap();
         let alertmanager = Self { process, address, folder };
-        for _ in 0..600 {
+        for _ in 0..2_400 {
             if TcpStream::connect(address).await.is_ok() {
                 return Some(alertmanager);
             }

@@ -131,7 +131,7 @@ async fn no_page_shows_a_viewer_anything_that_traffic_said() {
     scene.operator.filter.ingest(&[planted(1, EMAIL), planted(2, CARD), json!({"schema": EMAIL})]).await;
     // The alert of the attack is there.
     let mut alerts = json!([]);
-    for _ in 0..600 {
+    for _ in 0..2_400 {
         alerts = scene.operator.admin.json("/v1/alerts").await["alerts"].clone();
         if alerts != json!([]) {
             break;

@@ -30,7 +30,8 @@ async fn fill(scene: &Scene, vm: &str, n_events: i64) {
     }
 }
 
-/// From the first byte that was asked for until the chart is there, in the middle of several; and the bytes of all answers.
+/// From the first byte that was asked for until the chart is there, at best, since a machine that does other things only
+/// adds to it; and the bytes of all answers.
 fn opened(scene: &Scene) -> (Duration, f64) {
     let mut took: Vec<Duration> = (0..5)
         .map(|_| {
@@ -44,8 +45,9 @@ fn opened(scene: &Scene) -> (Duration, f64) {
         })
         .collect();
     took.sort_unstable();
+    println!("{took:?}");
     let answers = "return performance.getEntriesByType('resource').filter(({ name }) => name.includes('/v1/')).reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)";
-    (took[2], scene.browser.run(answers, &[]).unwrap().as_f64().unwrap())
+    (took[0], scene.browser.run(answers, &[]).unwrap().as_f64().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
