@@ -29,7 +29,45 @@ pub(super) fn run() -> Result<()> {
             fuel / bytes
         );
     }
+    println!("\n{:<26} {:>8} {:>16} {:>28}", "streamed answer", "events", "fuel/event", "fuel/event, content kept");
+    for (name, answer) in streams() {
+        let fuel = |policy| streamed(&module, &answer, &policy);
+        let kept = json!({ "profiles": { "default": { "events": { "content": "masked", "max_bytes": 65536 } } } });
+        let (plain, kept) = (fuel(json!({}))?, fuel(kept)?);
+        let events = answer.len() as f64;
+        println!("{name:<26} {:>8} {:>16.0} {:>28.0}", answer.len(), plain / events, kept / events);
+    }
     Ok(())
+}
+
+fn streamed(module: &FilterModule, answer: &[Vec<u8>], policy: &serde_json::Value) -> Result<f64> {
+    let config = json!({ "policy": policy }).to_string().into_bytes();
+    let mut proxy = Proxy::start(module, HostOptions { plugin_config: config, ..HostOptions::default() })?;
+    let request = Request::json("/v1/chat/completions", chat_body(200));
+    let answer = Response::chunked(200, answer.to_vec()).with_header("content-type", "text/event-stream");
+    let mut upstream = |_: &_| answer.clone();
+    proxy.exchange(&request, &mut upstream)?;
+    proxy.exchange(&request, &mut upstream)?;
+    Ok(proxy.fuel_of_last_exchange() as f64)
+}
+
+/// A word for each event, as models send them.
+fn streams() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    const EVENTS: usize = 500;
+    let event = |text: &str| {
+        let chunk = json!({
+            "id": "chatcmpl-9kZ", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "demo",
+            "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": null }],
+        });
+        format!("data: {chunk}\n\n").into_bytes()
+    };
+    let words = ["The ", "hills ", "lay ", "in ", "the ", "evening ", "sun, ", "and "];
+    let of = |word: &dyn Fn(usize) -> String| (0..EVENTS).map(|n| event(&word(n))).collect();
+    vec![
+        ("words", of(&|n| words[n % words.len()].to_owned())),
+        ("digits", of(&|n| format!("{}", n % 10))),
+        ("card numbers", of(&|n| if n % 50 == 0 { "4111 1111 1111 1111, ".to_owned() } else { "and ".to_owned() })),
+    ]
 }
 
 fn native(engine: &Engine, body: &[u8]) -> Result<f64> {
