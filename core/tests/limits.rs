@@ -21,9 +21,9 @@ use sentinel_core::{
 const SECOND: u64 = 1_000_000_000;
 const WORKERS: usize = 4;
 /// In nanoseconds.
-const MOMENT: usize = 1_000_000;
+const MOMENT: usize = 2_000_000;
 /// Of each worker at each moment.
-const ASKS: usize = 3;
+const ASKS: usize = 4;
 
 /// A host with threads. What is there first is stored unchecked, as Envoy does.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::{
 
 use sentinel_harness::{http1::Connection, wire::Request};
 
-const CONNECTIONS: usize = 2;
+const CONNECTIONS: usize = 3;
 /// Whoever is refused waits a moment, so that load stays load and the machine has room for the servers.
 const PAUSE: Duration = Duration::from_millis(6);
 /// Nothing in this test may take so long.
