@@ -14,7 +14,10 @@ use sentinel_model::Family;
 use serde::{Deserialize, Serialize};
 
 pub use self::told::{Kind, Piece, Told};
-pub(crate) use self::{tape::Tape, told::{Placed, Retold}};
+pub(crate) use self::{
+    tape::Tape,
+    told::{Placed, Retold},
+};
 use crate::{
     act::{Edit, mask, mask::Placeholders, splice},
     action::{Action, Direction, Verdict},

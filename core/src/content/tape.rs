@@ -3,11 +3,7 @@
 //! Invariants: it never holds more than an event may carry, and nothing once it is clear that nothing will be kept;
 //! what was found private is marked the moment that it is found.
 
-use alloc::{
-    collections::BTreeSet,
-    string::String,
-    vec::Vec,
-};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
 use super::{
     LeftOut, MASK_BYTES, Masked, hides_text, is_private, length_in_event,
@@ -137,7 +133,9 @@ impl Tape {
             return;
         }
         for hit in hits {
-            let Some(rule) = engine.catalog().rule(hit.rule).filter(|rule| is_private(rule)) else { continue };
+            let Some(rule) = engine.catalog().rule(hit.rule).filter(|rule| is_private(rule)) else {
+                continue;
+            };
             let masks = Mask::all_of(hit, self.n_hits, rule, MaskStyle::Placeholder, extraction);
             self.n_hits += 1;
             for mask in masks.collect::<Vec<_>>() {

@@ -136,7 +136,8 @@ impl Told {
             end = at.checked_add(piece.len)?;
             let mut shown_len = piece.len;
             while let Some(mask) = masks.next_if(|mask| mask.end <= end && mask.start >= at) {
-                shown_len = shown_len.checked_sub(mask.end.checked_sub(mask.start)?)?.checked_add(mask.shown)?;
+                shown_len =
+                    shown_len.checked_sub(mask.end.checked_sub(mask.start)?)?.checked_add(mask.shown)?;
             }
             let shown = Span { start: shown_end, end: shown_end.checked_add(shown_len)? };
             shown_end = shown.end;

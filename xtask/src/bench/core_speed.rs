@@ -29,10 +29,14 @@ pub(super) fn run() -> Result<()> {
             fuel / bytes
         );
     }
-    println!("\n{:<26} {:>8} {:>16} {:>28}", "streamed answer", "events", "fuel/event", "fuel/event, content kept");
+    println!(
+        "\n{:<26} {:>8} {:>16} {:>28}",
+        "streamed answer", "events", "fuel/event", "fuel/event, content kept"
+    );
     for (name, answer) in streams() {
         let fuel = |policy| streamed(&module, &answer, &policy);
-        let kept = json!({ "profiles": { "default": { "events": { "content": "masked", "max_bytes": 65536 } } } });
+        let kept =
+            json!({ "profiles": { "default": { "events": { "content": "masked", "max_bytes": 65536 } } } });
         let (plain, kept) = (fuel(json!({}))?, fuel(kept)?);
         let events = answer.len() as f64;
         println!("{name:<26} {:>8} {:>16.0} {:>28.0}", answer.len(), plain / events, kept / events);
@@ -66,7 +70,10 @@ fn streams() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     vec![
         ("words", of(&|n| words[n % words.len()].to_owned())),
         ("digits", of(&|n| format!("{}", n % 10))),
-        ("card numbers", of(&|n| if n % 50 == 0 { "4111 1111 1111 1111, ".to_owned() } else { "and ".to_owned() })),
+        (
+            "card numbers",
+            of(&|n| if n % 50 == 0 { "4111 1111 1111 1111, ".to_owned() } else { "and ".to_owned() }),
+        ),
     ]
 }
 

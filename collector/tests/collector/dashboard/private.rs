@@ -73,9 +73,7 @@ async fn a_decision_shows_the_text_masked_and_nothing_of_what_it_was() {
 
 /// A model that says it in pieces.
 fn stream(pieces: &[&str]) -> String {
-    let chunk = |piece: &&str| {
-        json!({ "id": "chatcmpl-9", "model": "demo-4", "choices": [{ "index": 0, "delta": { "content": piece } }] })
-    };
+    let chunk = |piece: &&str| json!({ "id": "chatcmpl-9", "model": "demo-4", "choices": [{ "index": 0, "delta": { "content": piece } }] });
     pieces.iter().map(|piece| format!("data: {}\n\n", chunk(piece))).collect()
 }
 
@@ -83,18 +81,23 @@ fn stream(pieces: &[&str]) -> String {
 async fn a_streamed_answer_is_put_together_and_masked() {
     let folder = Folder::new();
     let Some(scene) = scene(&folder).await else { return };
-    let answer = stream(&["Of course:\n\"", "4111 11", "11 1111 ", "1111", "\" is the one, ", "my fri", "end."]);
+    let answer =
+        stream(&["Of course:\n\"", "4111 11", "11 1111 ", "1111", "\" is the one, ", "my fri", "end."]);
     let event = event(7, EMAIL, Some(&answer));
     scene.operator.filter.ingest(&[serde_json::to_value(event).unwrap()]).await;
     scene.sign_in(&scene.key_of("analyst").await);
     scene.go("decision/edge-7");
     scene.browser.until_text("Masked before it was sent here").unwrap();
-    let list = |script: &str| scene.browser.run(&format!("return [...document.querySelectorAll('pre.text')]{script}"), &[]);
+    let list = |script: &str| {
+        scene.browser.run(&format!("return [...document.querySelectorAll('pre.text')]{script}"), &[])
+    };
     let texts = list(".slice(1).map((text) => { text.querySelectorAll('sup').forEach((sup) => sup.remove()); return text.textContent; })").unwrap();
     assert_eq!(texts[0], "Of course:\n\"[CARD_1]\" is the one, my friend.");
     let around = texts[1].as_str().unwrap();
     assert!(around.contains(" chatcmpl-9 ") && around.matches("demo-4").count() == 1, "{around}");
-    let marks = list(".slice(1).flatMap((text) => [...text.querySelectorAll('mark')].map((mark) => mark.textContent))");
+    let marks = list(
+        ".slice(1).flatMap((text) => [...text.querySelectorAll('mark')].map((mark) => mark.textContent))",
+    );
     assert_eq!(marks.unwrap(), json!(["[CARD_1]"]));
     scene.nothing_went_wrong();
 }
