@@ -65,15 +65,13 @@ fn streams() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         });
         format!("data: {chunk}\n\n").into_bytes()
     };
-    let words = ["The ", "hills ", "lay ", "in ", "the ", "evening ", "sun, ", "and "];
-    let of = |word: &dyn Fn(usize) -> String| (0..EVENTS).map(|n| event(&word(n))).collect();
+    let of = |words: &[&str]| words.iter().cycle().take(EVENTS).map(|word| event(word)).collect();
+    let mut cards = vec!["and "; 50];
+    cards.insert(0, "4111 1111 1111 1111, ");
     vec![
-        ("words", of(&|n| words[n % words.len()].to_owned())),
-        ("digits", of(&|n| format!("{}", n % 10))),
-        (
-            "card numbers",
-            of(&|n| if n % 50 == 0 { "4111 1111 1111 1111, ".to_owned() } else { "and ".to_owned() }),
-        ),
+        ("words", of(&["The ", "hills ", "lay ", "in ", "the ", "evening ", "sun, ", "and "])),
+        ("digits", of(&["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"])),
+        ("card numbers", of(&cards)),
     ]
 }
 
