@@ -155,14 +155,7 @@ fn day(site: &mut Site) -> Day {
     // A candidate that refuses harmless requests.
     let bad = build(site, 3, "block");
     site.operate(&format!("push {} --mode canary --percent 50 --reason bad", file(3)));
-    // Among many blocks: its trial may be over by the time that somebody looks.
-    until("what it refuses", || {
-        let blocks = site.newest_blocks(1_000);
-        let refused_at = |proxy: &&str| {
-            blocks.iter().any(|event| event["bundle"] == bad.as_str() && proxy_of(event) == *proxy)
-        };
-        PROXIES.iter().all(refused_at).then_some(())
-    });
+    seen(site, "what it refuses", 1, |event| event["bundle"] == bad.as_str() && event["action"] == "block");
     let rolled_back = until("the rollback", || {
         Some(newest_deployment(site)).filter(|deployment| deployment["state"] == "rolled_back")
     });

@@ -107,20 +107,11 @@ impl Site {
 
     /// The newest events, newest first.
     pub(crate) fn newest_events(&self, n: usize) -> Vec<Value> {
-        self.newest("", n)
-    }
-
-    /// Those of them that were blocked.
-    pub(crate) fn newest_blocks(&self, n: usize) -> Vec<Value> {
-        self.newest("&action=block", n)
-    }
-
-    fn newest(&self, query: &str, n: usize) -> Vec<Value> {
         let mut events = Vec::new();
         let mut before = String::new();
         while events.len() < n {
             let limit = (n - events.len()).min(EVENTS_ON_A_PAGE);
-            let mut page = self.json(&format!("/v1/events?limit={limit}{query}{before}"));
+            let mut page = self.json(&format!("/v1/events?limit={limit}{before}"));
             events.append(page["events"].as_array_mut().unwrap());
             match page["next"].as_str() {
                 Some(next) => before = format!("&before={next}"),
