@@ -66,9 +66,9 @@ fn proxy_of(event: &Value) -> &str {
 }
 
 /// The newest events of each proxy, newest first.
-fn newest_by_proxy(site: &Site, n: usize) -> BTreeMap<String, Vec<Value>> {
+fn newest_by_proxy(site: &Site) -> BTreeMap<String, Vec<Value>> {
     let mut by_proxy = BTreeMap::<String, Vec<Value>>::new();
-    for event in site.newest_events(n) {
+    for event in site.newest_events(800) {
         by_proxy.entry(proxy_of(&event).to_owned()).or_default().push(event);
     }
     by_proxy
@@ -78,7 +78,7 @@ fn newest_by_proxy(site: &Site, n: usize) -> BTreeMap<String, Vec<Value>> {
 #[track_caller]
 fn settle(site: &Site, what: &str, wanted: impl Fn(&Value) -> bool) {
     until(what, || {
-        let by_proxy = newest_by_proxy(site, 800);
+        let by_proxy = newest_by_proxy(site);
         let has_settled = |proxy: &&str| {
             let newest = by_proxy.get(*proxy).map_or(&[][..], Vec::as_slice);
             newest.len() >= SETTLED && newest.iter().take(SETTLED).all(&wanted)
@@ -87,12 +87,11 @@ fn settle(site: &Site, what: &str, wanted: impl Fn(&Value) -> bool) {
     });
 }
 
-/// Waits until both proxies have told of so many events as wanted. It looks far back: a trial may be over by the time that
-/// somebody looks.
+/// Waits until both proxies have told of so many events as wanted.
 #[track_caller]
 fn seen(site: &Site, what: &str, n: usize, wanted: impl Fn(&Value) -> bool) {
     until(what, || {
-        let by_proxy = newest_by_proxy(site, 4_000);
+        let by_proxy = newest_by_proxy(site);
         let found = |proxy: &&str| {
             by_proxy.get(*proxy).is_some_and(|all| all.iter().filter(|e| wanted(e)).count() >= n)
         };
