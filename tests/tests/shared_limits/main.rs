@@ -27,8 +27,6 @@ const LEAST_AT_FIRST: f64 = 0.95;
 const LEAST: f64 = 0.9;
 /// On a machine that others keep busy, answers come late and something of a limit is left over.
 const LEAST_WHEN_BUSY: f64 = 0.6;
-/// No client of a machine that is not waits so long.
-const BUSY: Duration = Duration::from_millis(25);
 /// As `docs/limits.md` says: what each of the two proxies may hold and owe.
 const HELD_AND_OWED: u32 = 2 * 5 * PER_SECOND / 20;
 
@@ -42,8 +40,7 @@ fn keeps_to_it(outcome: &Outcome, least: f64, burst: u32) -> bool {
 #[track_caller]
 fn is_shared(what: &str, outcome: &Outcome, burst: u32) {
     println!("{what}: {outcome}");
-    let least = if outcome.slowest < BUSY { LEAST } else { LEAST_WHEN_BUSY };
-    assert!(keeps_to_it(outcome, least, burst), "{what}: {outcome}");
+    assert!(keeps_to_it(outcome, LEAST_WHEN_BUSY, burst), "{what}: {outcome}");
     assert!(outcome.refused > PER_SECOND as usize, "{what}: too little load to say anything, {outcome}");
 }
 
