@@ -400,7 +400,7 @@ impl Stream {
         let mut view = View::default();
         let mut starts = Vec::new();
         let Some(window) = self.windows.get(idx) else { return (view, starts) };
-        view.copy(&window.context, 0, window.context.text().len());
+        view.go_on_from(&window.context);
         for segment in &window.segments {
             starts.push(view.text().len());
             let start = (segment.span.start - base) as usize;
@@ -555,8 +555,7 @@ impl Stream {
         }
         let end = starts.get(n_left).copied().unwrap_or(view.text().len());
         let from = view.text().floor_char_boundary(end.saturating_sub(CONTEXT_BYTES));
-        window.context.clear();
-        window.context.copy(&view, from, end);
+        window.context = view.part(from, end);
         window.segments.drain(..n_left);
     }
 

@@ -107,12 +107,31 @@ impl View {
         self.text.push_str(folded);
         self.cased.push_str(folded);
         if !folded.is_empty() {
-            self.pieces.push(Piece {
-                view_start: start as u32,
-                source: Span { start: at, end: at },
-                aligned: false,
-            });
+            self.note_whole(start, Span { start: at, end: at });
         }
+    }
+
+    /// Text that was read before, with where it stood then.
+    pub(crate) fn go_on_from(&mut self, context: &Self) {
+        let start = self.text.len() as u32;
+        self.text.push_str(&context.text);
+        self.cased.push_str(&context.cased);
+        let moved = |piece: &Piece| Piece { view_start: piece.view_start + start, ..*piece };
+        self.pieces.extend(context.pieces.iter().map(moved));
+    }
+
+    /// A part of it, to go on from. Stretches that reach over its edges are cut there.
+    pub(crate) fn part(&self, start: usize, end: usize) -> Self {
+        let cut = |text: &str| text.get(start..end).unwrap_or_default().into();
+        let first = self.pieces.partition_point(|piece| piece.view_start as usize <= start).saturating_sub(1);
+        let reached = self.pieces.iter().skip(first).take_while(|piece| (piece.view_start as usize) < end);
+        let pieces = reached.map(|piece| {
+            let before = (start as u32).saturating_sub(piece.view_start);
+            let from = if piece.aligned { piece.source.start + before } else { piece.source.start };
+            let source = Span { start: from, end: piece.source.end };
+            Piece { view_start: piece.view_start.saturating_sub(start as u32), source, ..*piece }
+        });
+        Self { text: cut(&self.text), cased: cut(&self.cased), pieces: pieces.collect(), ..Self::default() }
     }
 
     /// A gap between two pieces that a model reads one after the other: no word reaches over it.
@@ -274,7 +293,7 @@ impl View {
     }
 
     /// A stretch of another view, as it stands there.
-    pub(crate) fn copy(&mut self, from: &Self, start: usize, end: usize) {
+    pub(super) fn copy(&mut self, from: &Self, start: usize, end: usize) {
         let mut at = start;
         while at < end {
             let Some(piece) = from.piece_at(at) else { return };
