@@ -94,6 +94,10 @@ impl Tape {
         if is_behind || segment.layers.is_form {
             return self.lose(LeftOut::PartsUnread);
         }
+        // Places are counted in 32 bits.
+        if at.checked_add(bytes.len() as u32).is_none() {
+            return self.lose(LeftOut::TooLong);
+        }
         let (text_at, len, event) = (self.text.len() as u32, bytes.len() as u32, self.n_events);
         self.text.extend_from_slice(bytes);
         self.places.push(Place { at, text_at, len, kind, event });

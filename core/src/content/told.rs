@@ -165,8 +165,7 @@ pub(super) fn lanes(text: &str, events: &[Vec<Placed>]) -> Vec<(Channel, Vec<(Sp
     for placed in events.iter().flatten().filter(|placed| text.get(placed.shown.range()).is_some()) {
         let segment = placed.kind.segment(placed.shown);
         let lane = Kind { strings: 0, ..placed.kind };
-        let known = lanes.iter().position(|(other, _)| *other == lane && !lane.alone);
-        match known.and_then(|idx| lanes.get_mut(idx)) {
+        match lanes.iter_mut().find(|(other, _)| !lane.alone && *other == lane) {
             Some((_, pieces)) => pieces.push((segment.span, segment.layers)),
             None => lanes.push((lane, Vec::from([(segment.span, segment.layers)]))),
         }
